@@ -1,0 +1,187 @@
+"""The commands that eventd serves itself. qemu-ga's own come from qga/qapi-schema.json, QMP's from qapi/control.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, UnsetType
+
+from guestmux_protocol.registry import Arguments, Command, Data, command, doc
+from guestmux_protocol.sessions import Session
+
+NATIVE: dict[str, Command] = {}
+"""Every command of eventd, on any port."""
+
+QMP_ONLY = frozenset({"qmp_capabilities", "query-version", "query-commands"})
+"""Commands that a `qga` port does not have, as qemu-ga has not."""
+
+SYNCS = frozenset({"guest-sync", "guest-sync-delimited"})
+"""Commands by which a host says that it knows nothing of what went before."""
+
+
+class VersionTriple(Data):
+    """A version in three numbers."""
+
+    major: int
+    minor: int
+    micro: int
+
+
+class VersionInfo(Data):
+    """QMP's VersionInfo. `qemu` is QMP's name for the server's version; `package` says that the server is guestmux."""
+
+    qemu: VersionTriple
+    package: str
+
+
+class CommandInfo(Data):
+    """A command's name, as query-commands lists it."""
+
+    name: str
+
+
+class SupportedCommand(Arguments, omit_defaults=False):
+    """A command as guest-info lists it."""
+
+    name: str
+    enabled: bool = True
+    success_response: bool = True
+
+
+class GuestAgentInfo(Data, rename=None, omit_defaults=False):
+    """qemu-ga's GuestAgentInfo; its member names have underscores."""
+
+    version: str
+    supported_commands: list[SupportedCommand]
+
+
+class GuestUser(Data):
+    """A logged-in user, with the earliest of his logins."""
+
+    user: str
+    login_time: Annotated[float, doc("Seconds since the epoch.")]
+
+
+class Position(Arguments):
+    """A place in the journal of events."""
+
+    epoch: Annotated[str, doc("The journal's identity.")]
+    seq: Annotated[int, doc("The last event seen.")]
+
+
+class Snapshot(Data):
+    """The state that the events after `seq` are changes to."""
+
+    sessions: list[Session]
+
+
+class Subscription(Data):
+    """What guest-event-subscribe answers."""
+
+    epoch: str
+    seq: int
+    snapshot: Snapshot
+
+
+class SchemaInfo(Data):
+    """One entity of QAPI's introspection (qapi/introspect.json); its other members depend on `meta-type`."""
+
+    name: str
+    meta_type: str
+
+
+@command(NATIVE, "guest-sync", returns=int)
+class GuestSync(Arguments):
+    """Echo `id`, so that a host that lost count of the replies finds its place again.
+
+    On a `qga` port it also ends the host's event subscriptions.
+    """
+
+    id: Annotated[int, doc("Returned as it is.")]
+
+
+@command(NATIVE, "guest-sync-delimited", returns=int)
+class GuestSyncDelimited(Arguments):
+    """Echo `id` behind a byte 0xFF, which stands nowhere else in the stream: what came before it is stale."""
+
+    id: Annotated[int, doc("Returned as it is.")]
+
+
+@command(NATIVE, "guest-ping", returns=Data)
+class GuestPing(Arguments):
+    """Answer with an empty object: the agent lives."""
+
+
+@command(NATIVE, "guest-info", returns=GuestAgentInfo)
+class GuestInfo(Arguments):
+    """Tell the agent's version and every command that it would take now, those of session agents included."""
+
+
+@command(NATIVE, "guest-get-users", returns=list[GuestUser])
+class GuestGetUsers(Arguments):
+    """List the logged-in users, one entry a user, as qemu-ga does; from logind instead of utmp."""
+
+
+@command(NATIVE, "guest-get-sessions", returns=list[Session])
+class GuestGetSessions(Arguments):
+    """List logind's sessions with their state and the agents registered in each."""
+
+
+@command(NATIVE, "guest-query-schema", returns=list[SchemaInfo])
+class GuestQuerySchema(Arguments):
+    """Describe every command and event in QAPI's introspection format, those that agents declared included."""
+
+
+@command(NATIVE, "guest-event-subscribe", returns=Subscription)
+class GuestEventSubscribe(Arguments):
+    """Ask for events. They follow the reply, each a change to the snapshot in it.
+
+    A second call replaces the first. The subscription ends with the connection; on a `qga` port also with every sync.
+    """
+
+    events: Annotated[list[str], doc("Globs over event names.")] = ["*"]
+    since: Annotated[
+        Position | UnsetType,
+        doc("Send what came after this position first. What is gone is named by an EVENTS_LOST event."),
+    ] = UNSET
+
+
+@command(NATIVE, "guest-event-unsubscribe", returns=Data)
+class GuestEventUnsubscribe(Arguments):
+    """Ask for no more events, or for none that these patterns (as they were subscribed) brought."""
+
+    events: Annotated[list[str] | UnsetType, doc("The patterns to take back; all where not given.")] = UNSET
+
+
+@command(NATIVE, "qmp_capabilities", returns=Data)
+class QmpCapabilities(Arguments):
+    """End QMP's capabilities negotiation; the first command on a `qmp` port."""
+
+    enable: Annotated[
+        list[Literal["oob"]], doc("`oob`: allow `exec-oob`, which runs a command concurrently.")
+    ] = []
+
+
+@command(NATIVE, "query-version", returns=VersionInfo)
+class QueryVersion(Arguments):
+    """Tell the version, as the greeting did."""
+
+
+@command(NATIVE, "query-commands", returns=list[CommandInfo])
+class QueryCommands(Arguments):
+    """List the names of all commands; stock qmp-shell completes from it."""
+
+
+class Routing(Data):
+    """The arguments that eventd takes out of any command that an agent serves."""
+
+    session: Annotated[str | UnsetType, doc("A logind id (`c2`), `active`, or `user:NAME`.")] = UNSET
+    wait: Annotated[float | UnsetType, doc("Seconds to wait for the session's agent to register.")] = UNSET
+    timeout: Annotated[float | UnsetType, doc("Seconds until the call is cancelled.")] = UNSET
+
+
+def take_routing(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split arguments into those for eventd (session, wait, timeout) and those for the agent."""
+    names = Routing.__struct_encode_fields__
+    routing = {name: arguments[name] for name in names if name in arguments}
+    return routing, {name: value for name, value in arguments.items() if name not in routing}

@@ -1,0 +1,113 @@
+"""The events that guestmux itself emits (design § 9), each a typed class."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType, field
+
+from guestmux_protocol.registry import Data, EventType, doc, event
+from guestmux_protocol.sessions import SessionRef
+
+EVENTS: dict[str, EventType] = {}
+"""Every event of guestmux's own, by name."""
+
+VERIFIED, CLAIMED = "verified", "claimed"
+"""An event's `source`: eventd saw it itself (logind, the kernel), or an agent says so."""
+
+
+@event(EVENTS, "SESSION_LOGIN")
+class SessionLogin(SessionRef):
+    """A session began."""
+
+    type: str
+    session_class: str
+    tty: str | UnsetType = UNSET
+    desktop: str | UnsetType = UNSET
+    service: str | UnsetType = UNSET
+    remote: bool = False
+    remote_host: str | UnsetType = UNSET
+
+
+@event(EVENTS, "SESSION_LOGOUT")
+class SessionLogout(SessionRef):
+    """A session ended."""
+
+
+@event(EVENTS, "SESSION_ACTIVE")
+class SessionActive(Data):
+    """The foreground of a seat changed. Without a session: nobody is in the foreground."""
+
+    seat: str
+    session: str | UnsetType = UNSET
+    user: str | UnsetType = UNSET
+    uid: int | UnsetType = UNSET
+
+
+CONFIRMED = doc("True: logind's LockedHint says so. False: logind was asked to, and no screen locker confirmed it.")
+
+
+@event(EVENTS, "SESSION_LOCK")
+class SessionLock(SessionRef):
+    """A session's screen was locked, or logind was asked to lock it and nothing confirmed that it is."""
+
+    confirmed: Annotated[bool, CONFIRMED]
+
+
+@event(EVENTS, "SESSION_UNLOCK")
+class SessionUnlock(SessionRef):
+    """A session's screen was unlocked, or logind was asked to unlock it and nothing confirmed that it is."""
+
+    confirmed: Annotated[bool, CONFIRMED]
+
+
+@event(EVENTS, "SESSION_IDLE")
+class SessionIdle(SessionRef):
+    """A session's idle hint changed."""
+
+    idle: bool
+
+
+@event(EVENTS, "AGENT_REGISTERED")
+class AgentRegistered(Data):
+    """An agent registered; its commands can be called."""
+
+    session: Annotated[str, doc("logind's id, or `system`.")]
+    agent: str
+    version: str
+    user: str
+    uid: int
+    commands: list[str]
+
+
+@event(EVENTS, "AGENT_GONE")
+class AgentGone(Data):
+    """An agent left: it unregistered, crashed, lost the bus, or its session ended."""
+
+    session: str
+    agent: str
+    reason: Annotated[str, doc("unregistered, disconnected, session-ended or replaced.")]
+
+
+@event(EVENTS, "POWER_SHUTDOWN")
+class PowerShutdown(Data):
+    """The guest is about to power off or reboot; it waits until this is on the wire."""
+
+
+@event(EVENTS, "POWER_SLEEP")
+class PowerSleep(Data):
+    """The guest is about to suspend or hibernate; it waits until this is on the wire."""
+
+
+@event(EVENTS, "POWER_RESUME")
+class PowerResume(Data):
+    """The guest came back from suspend or hibernation."""
+
+
+@event(EVENTS, "EVENTS_LOST", keep="none")
+class EventsLost(Data):
+    """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
+
+    first: Annotated[int, doc("The first number that is missing.")] = field(name="from")
+    last: Annotated[int, doc("The last number that is missing.")] = field(name="to")
+    reason: Annotated[str, doc("slow-reader, expired or new-epoch.")]

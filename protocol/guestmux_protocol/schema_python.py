@@ -1,0 +1,68 @@
+"""QAPI types from msgspec's typed classes, so that a command is described once, in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import NODEFAULT, inspect
+
+from guestmux_protocol import schema
+from guestmux_protocol.schema import Alternate, Array, Enumeration, Member, Object, Type
+
+_SCALARS: dict[type[inspect.Type], Type] = {
+    inspect.StrType: schema.STR,
+    inspect.IntType: schema.INT,
+    inspect.FloatType: schema.NUMBER,
+    inspect.BoolType: schema.BOOL,
+    inspect.NoneType: schema.NULL,
+    inspect.AnyType: schema.ANY,
+}
+
+
+def from_python(annotation: Any) -> Type:
+    """The QAPI type of a Python annotation.
+
+    Args:
+        annotation: str, int, float, bool, None, Any, list[T], dict[str, T], Literal of strings, a msgspec Struct,
+            or a union of these. A member that may be UNSET is an optional one.
+
+    Raises:
+        TypeError: QAPI has no such type.
+    """
+    return _convert(inspect.type_info(annotation))
+
+
+def _convert(info: inspect.Type) -> Type:
+    if isinstance(info, inspect.Metadata):
+        return _convert(info.type)
+    if scalar := _SCALARS.get(type(info)):
+        return scalar
+    if isinstance(info, inspect.ListType):
+        return Array(_convert(info.item_type))
+    if isinstance(info, inspect.LiteralType):
+        return Enumeration(tuple(str(value) for value in info.values))
+    if isinstance(info, inspect.StructType):
+        return Object(tuple(map(_member, info.fields)), not info.forbid_unknown_fields, info.cls.__name__)
+    if isinstance(info, inspect.DictType):
+        return schema.ANYTHING
+    if isinstance(info, inspect.UnionType):
+        return _union(info)
+    raise TypeError(f"QAPI has no type for {info!r}")
+
+
+def _union(info: inspect.UnionType) -> Type:
+    choices = [choice for choice in info.types if not isinstance(choice, inspect.UnsetType)]
+    if len(choices) == 1:
+        return _convert(choices[0])
+    return Alternate(tuple(map(_convert, choices)))
+
+
+def _member(field: inspect.Field) -> Member:
+    required = field.default is NODEFAULT and field.default_factory is NODEFAULT
+    return Member(field.encode_name, _convert(field.type), required, _doc(field.type))
+
+
+def _doc(info: inspect.Type) -> str:
+    if not isinstance(info, inspect.Metadata):
+        return ""
+    return str((info.extra_json_schema or {}).get("description", ""))

@@ -1,0 +1,49 @@
+"""A logind session, as guest-get-sessions and the snapshot of a subscription show it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType
+
+from guestmux_protocol.registry import Data, doc
+
+
+class AgentInfo(Data):
+    """A registered agent."""
+
+    name: str
+    version: str
+    commands: list[str] = []
+
+
+class Session(Data, omit_defaults=False):
+    """A session of a user. Text that logind leaves empty is left empty here."""
+
+    session: Annotated[str, doc("logind's id.")]
+    user: str
+    uid: int
+    seat: Annotated[str, doc("Empty for a session without one.")] = ""
+    tty: str = ""
+    display: Annotated[str, doc("X11 display.")] = ""
+    type: Annotated[str, doc("tty, x11, wayland, mir, web or unspecified.")] = "unspecified"
+    session_class: Annotated[str, doc("user, greeter, lock-screen, background or manager.")] = "user"
+    desktop: str = ""
+    service: Annotated[str, doc("The PAM service that opened it.")] = ""
+    remote: bool = False
+    remote_host: str = ""
+    login_time: Annotated[float, doc("Seconds since the epoch.")] = 0.0
+    state: Annotated[str, doc("online, active or closing.")] = "online"
+    active: Annotated[bool, doc("In the foreground of its seat.")] = False
+    locked: bool = False
+    idle: bool = False
+    agents: list[AgentInfo] = []
+
+
+class SessionRef(Data):
+    """The members that every event about a session has."""
+
+    session: Annotated[str, doc("logind's id.")]
+    user: str
+    uid: int
+    seat: str | UnsetType = UNSET
