@@ -1,0 +1,90 @@
+# Every target sets itself up: on a fresh Debian 12, root needs nothing but make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# A broken bus or container must fail a target, never ask a question.
+export DEBIAN_FRONTEND = noninteractive
+
+NEED_PYTHON = ./.ci/need python:ensurepip=python3-venv
+NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent
+NEED_CONTAINER = ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+
+# Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
+BUS_TESTS = tests --ignore=tests/protocol
+CODE = protocol eventd session host tests benchmarks examples
+SOURCES = $(wildcard $(CODE))
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- environments ---------------------------------------------------------------------------------------------------
+
+# What is installed where. .venv-next has dbus-next alone, so that dbus-fast cannot be imported by mistake.
+INSTALL_.venv = -e '.[guest,fast,host,dev]'
+INSTALL_.venv-next = -e '.[guest,host,dev]'
+INSTALL_.venv-oldest = -e '.[guest,fast,host,dev]' -c packaging/constraints-oldest.txt
+
+TOO_OLD = guestmux needs Python 3.11 or newer; name one with: make PYTHON=python3.11
+
+.venv-oldest/.installed: packaging/constraints-oldest.txt
+.venv/.installed .venv-next/.installed .venv-oldest/.installed: pyproject.toml
+	@$(NEED_PYTHON)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(TOO_OLD)")'
+	[ -x $(@D)/bin/pip ] || $(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install -qq $(INSTALL_$(@D))
+	@touch $@
+
+.PHONY: bus
+bus:
+	@$(NEED_BUS)
+
+# ---- what people run ------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: .venv/.installed bus ## Show the main job; KEEP=1 leaves it running, GUEST=container boots a real guest
+ifeq ($(GUEST),container)
+	@$(NEED_CONTAINER)
+endif
+	.venv/bin/python -m guestmux.demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(GUEST),--guest $(GUEST))
+
+.PHONY: test
+test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch coverage, the rest on dbus-fast and on dbus-next alone
+	.venv/bin/coverage run -m pytest -q tests/protocol
+	.venv/bin/coverage report --fail-under=100
+	GUESTMUX_DBUS_LIBRARY=dbus-fast .venv/bin/pytest -q $(BUS_TESTS)
+	GUESTMUX_DBUS_LIBRARY=dbus-next .venv-next/bin/pytest -q $(BUS_TESTS)
+
+.PHONY: test-guest
+test-guest: .venv/.installed ## Against a container with real systemd, logind, D-Bus and PAM logins (root)
+	@$(NEED_CONTAINER)
+	.venv/bin/pytest -v tests/guest
+
+.PHONY: test-oldest
+test-oldest: .venv-oldest/.installed bus ## The suite on the oldest dependencies that pyproject.toml allows
+	.venv-oldest/bin/pytest -q tests
+
+.PHONY: check
+check: .venv/.installed ## Format, lint, types, layers, generated docs
+	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/mypy
+	.venv/bin/mypy tests $(wildcard benchmarks)
+	.venv/bin/lint-imports
+
+.PHONY: bench
+bench: .venv/.installed bus ## Ratios against stock qemu-ga and the plain D-Bus round trip, in one run
+	.venv/bin/python -m benchmarks
+
+.PHONY: clean
+clean: ## Remove what these targets made (the guest image cache is named by `make clean`, not removed)
+	rm -rf .venv .venv-next .venv-oldest build dist .coverage* .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+	@echo "guest images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/guestmux"
