@@ -1,0 +1,103 @@
+"""JSON text to Python values and back, with QEMU's rules, words and spacing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from json import encoder as json_encoder
+from typing import Any
+
+import msgspec
+
+from guestmux_protocol.errors import JsonError
+from guestmux_protocol.json_exact import INT64_MIN, UINT64_MAX, decode_exactly
+
+__all__ = ["JsonError", "decode", "encode"]
+
+_decode_fast = msgspec.json.Decoder().decode
+_STRING = re.compile(rb'(?s:"[^"\\]*+(?:\\.[^"\\]*+)*+")')
+_ONLY_PAIRED_SURROGATES = re.compile(r"(?:[^\\]++|\\[^u]|\\u(?:[^d]...|d[0-7]..|d[89ab]..\\ud[c-f]..))*+")
+
+
+def decode(value: bytes) -> Any:
+    r"""The value of one JSON text.
+
+    A whole number within int64 or uint64 is an int, any other number a float, as in QEMU. Single-quoted
+    strings and the escape `\\'` are accepted, as there.
+
+    Args:
+        value: the text, as `JsonFramer` hands it out.
+
+    Raises:
+        JsonError: the text is no JSON value; `desc` is QEMU's text for the first fault in it.
+    """
+    try:
+        decoded = _decode_fast(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decode_exactly(value)
+    return decoded if _is_certain(decoded, value) else decode_exactly(value)
+
+
+def _is_certain(decoded: Any, text: bytes) -> bool:
+    """Whether msgspec saw what QEMU would: no member twice, of which it keeps the last, no int over 64 bits.
+
+    Each member has one colon, so none came twice if those left are as many as the colons outside strings.
+    """
+    members = 0
+    containers: list[Any] = [[decoded]]
+    for container in containers:  # grows as it is walked: recursion would end at Python's limit
+        children = container
+        if type(container) is dict:
+            members += len(container)
+            children = container.values()
+        for child in children:
+            kind = type(child)
+            if kind is dict or kind is list:
+                containers.append(child)
+            elif kind is int and not INT64_MIN <= child <= UINT64_MAX:
+                return False
+    return members == text.count(b":") or members == _STRING.sub(b"", text).count(b":")
+
+
+def encode(value: Any) -> bytes:
+    """The JSON text of a value: ASCII, with a space after `:` and `,`, and no newline.
+
+    Args:
+        value: None, bool, int, float, str, and lists, tuples and dicts of them; keys become strings.
+
+    Raises:
+        JsonError: something else, NaN, an infinity, half a surrogate pair, or nesting of about a thousand.
+    """
+    try:
+        text = _encode(value)
+    except (TypeError, ValueError) as error:
+        raise JsonError(f"the value has no JSON text: {error}") from None
+    except RecursionError:
+        raise JsonError("the value has no JSON text: it is nested too deeply") from None
+    if "\\ud" in text and not _ONLY_PAIRED_SURROGATES.fullmatch(text):
+        raise JsonError("the value has no JSON text: a string in it has half a surrogate pair")
+    return text.encode()
+
+
+def _make_encode() -> Callable[[Any], str]:
+    """CPython's encoder, built once; `JSONEncoder.encode` builds one for every call, at twice the cost."""
+    encoder = json.JSONEncoder(allow_nan=False, check_circular=False)
+    make = getattr(json_encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    chunks = make(
+        markers=None,
+        default=encoder.default,
+        encoder=json_encoder.encode_basestring_ascii,
+        indent=None,
+        key_separator=": ",
+        item_separator=", ",
+        sort_keys=False,
+        skipkeys=False,
+        allow_nan=False,
+    )
+    return lambda value: "".join(chunks(value, 0))
+
+
+_encode = _make_encode()
