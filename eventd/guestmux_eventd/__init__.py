@@ -1,0 +1,1 @@
+"""The guest daemon: owns the ports, routes commands to agents, pushes events."""

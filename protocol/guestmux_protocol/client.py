@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from guestmux_protocol.errors import GuestmuxError
-from guestmux_protocol.framer import FramingError, JsonFramer
+from guestmux_protocol.errors import FramingError, GuestmuxError
+from guestmux_protocol.framer import JsonFramer
 from guestmux_protocol.json_text import JsonError, decode
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
 from guestmux_protocol.messages import (
@@ -126,7 +126,10 @@ class ClientConnection:
             return Garbled(error.desc)
         except MessageError as error:
             return Garbled(str(error))
-        return self._greeted(message) if isinstance(message, Greeting) else self._advance(message)
+        if isinstance(message, Greeting):
+            self._greeted(message)
+            return None
+        return self._advance(message)
 
     def _greeted(self, greeting: Greeting) -> None:
         self.greeting = greeting

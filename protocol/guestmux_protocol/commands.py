@@ -1,10 +1,10 @@
-"""The commands that eventd serves itself. qemu-ga's own come from qga/qapi-schema.json, QMP's from qapi/control.json."""
+"""The commands that eventd serves itself; qemu-ga's are in qga/qapi-schema.json, QMP's in qapi/control.json."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field
 
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 from guestmux_protocol.sessions import Session
@@ -19,7 +19,7 @@ SYNCS = frozenset({"guest-sync", "guest-sync-delimited"})
 """Commands by which a host says that it knows nothing of what went before."""
 
 
-class VersionTriple(Data):
+class VersionTriple(Data, frozen=True, kw_only=True):
     """A version in three numbers."""
 
     major: int
@@ -27,20 +27,20 @@ class VersionTriple(Data):
     micro: int
 
 
-class VersionInfo(Data):
+class VersionInfo(Data, frozen=True, kw_only=True):
     """QMP's VersionInfo. `qemu` is QMP's name for the server's version; `package` says that the server is guestmux."""
 
     qemu: VersionTriple
     package: str
 
 
-class CommandInfo(Data):
+class CommandInfo(Data, frozen=True, kw_only=True):
     """A command's name, as query-commands lists it."""
 
     name: str
 
 
-class SupportedCommand(Arguments, omit_defaults=False):
+class SupportedCommand(Arguments, frozen=True, kw_only=True, omit_defaults=False):
     """A command as guest-info lists it."""
 
     name: str
@@ -48,34 +48,34 @@ class SupportedCommand(Arguments, omit_defaults=False):
     success_response: bool = True
 
 
-class GuestAgentInfo(Data, rename=None, omit_defaults=False):
+class GuestAgentInfo(Data, frozen=True, kw_only=True, rename=None, omit_defaults=False):
     """qemu-ga's GuestAgentInfo; its member names have underscores."""
 
     version: str
     supported_commands: list[SupportedCommand]
 
 
-class GuestUser(Data):
+class GuestUser(Data, frozen=True, kw_only=True):
     """A logged-in user, with the earliest of his logins."""
 
     user: str
     login_time: Annotated[float, doc("Seconds since the epoch.")]
 
 
-class Position(Arguments):
+class Position(Arguments, frozen=True, kw_only=True):
     """A place in the journal of events."""
 
     epoch: Annotated[str, doc("The journal's identity.")]
     seq: Annotated[int, doc("The last event seen.")]
 
 
-class Snapshot(Data):
+class Snapshot(Data, frozen=True, kw_only=True):
     """The state that the events after `seq` are changes to."""
 
     sessions: list[Session]
 
 
-class Subscription(Data):
+class Subscription(Data, frozen=True, kw_only=True):
     """What guest-event-subscribe answers."""
 
     epoch: str
@@ -83,7 +83,7 @@ class Subscription(Data):
     snapshot: Snapshot
 
 
-class SchemaInfo(Data):
+class SchemaInfo(Data, frozen=True, kw_only=True):
     """One entity of QAPI's introspection (qapi/introspect.json); its other members depend on `meta-type`."""
 
     name: str
@@ -91,7 +91,7 @@ class SchemaInfo(Data):
 
 
 @command(NATIVE, "guest-sync", returns=int)
-class GuestSync(Arguments):
+class GuestSync(Arguments, frozen=True, kw_only=True):
     """Echo `id`, so that a host that lost count of the replies finds its place again.
 
     On a `qga` port it also ends the host's event subscriptions.
@@ -101,45 +101,45 @@ class GuestSync(Arguments):
 
 
 @command(NATIVE, "guest-sync-delimited", returns=int)
-class GuestSyncDelimited(Arguments):
+class GuestSyncDelimited(Arguments, frozen=True, kw_only=True):
     """Echo `id` behind a byte 0xFF, which stands nowhere else in the stream: what came before it is stale."""
 
     id: Annotated[int, doc("Returned as it is.")]
 
 
 @command(NATIVE, "guest-ping", returns=Data)
-class GuestPing(Arguments):
+class GuestPing(Arguments, frozen=True, kw_only=True):
     """Answer with an empty object: the agent lives."""
 
 
 @command(NATIVE, "guest-info", returns=GuestAgentInfo)
-class GuestInfo(Arguments):
+class GuestInfo(Arguments, frozen=True, kw_only=True):
     """Tell the agent's version and every command that it would take now, those of session agents included."""
 
 
 @command(NATIVE, "guest-get-users", returns=list[GuestUser])
-class GuestGetUsers(Arguments):
+class GuestGetUsers(Arguments, frozen=True, kw_only=True):
     """List the logged-in users, one entry a user, as qemu-ga does; from logind instead of utmp."""
 
 
 @command(NATIVE, "guest-get-sessions", returns=list[Session])
-class GuestGetSessions(Arguments):
+class GuestGetSessions(Arguments, frozen=True, kw_only=True):
     """List logind's sessions with their state and the agents registered in each."""
 
 
 @command(NATIVE, "guest-query-schema", returns=list[SchemaInfo])
-class GuestQuerySchema(Arguments):
+class GuestQuerySchema(Arguments, frozen=True, kw_only=True):
     """Describe every command and event in QAPI's introspection format, those that agents declared included."""
 
 
 @command(NATIVE, "guest-event-subscribe", returns=Subscription)
-class GuestEventSubscribe(Arguments):
+class GuestEventSubscribe(Arguments, frozen=True, kw_only=True):
     """Ask for events. They follow the reply, each a change to the snapshot in it.
 
     A second call replaces the first. The subscription ends with the connection; on a `qga` port also with every sync.
     """
 
-    events: Annotated[list[str], doc("Globs over event names.")] = ["*"]
+    events: Annotated[list[str], doc("Globs over event names.")] = field(default_factory=lambda: ["*"])
     since: Annotated[
         Position | UnsetType,
         doc("Send what came after this position first. What is gone is named by an EVENTS_LOST event."),
@@ -147,14 +147,14 @@ class GuestEventSubscribe(Arguments):
 
 
 @command(NATIVE, "guest-event-unsubscribe", returns=Data)
-class GuestEventUnsubscribe(Arguments):
+class GuestEventUnsubscribe(Arguments, frozen=True, kw_only=True):
     """Ask for no more events, or for none that these patterns (as they were subscribed) brought."""
 
     events: Annotated[list[str] | UnsetType, doc("The patterns to take back; all where not given.")] = UNSET
 
 
 @command(NATIVE, "qmp_capabilities", returns=Data)
-class QmpCapabilities(Arguments):
+class QmpCapabilities(Arguments, frozen=True, kw_only=True):
     """End QMP's capabilities negotiation; the first command on a `qmp` port."""
 
     enable: Annotated[
@@ -163,16 +163,16 @@ class QmpCapabilities(Arguments):
 
 
 @command(NATIVE, "query-version", returns=VersionInfo)
-class QueryVersion(Arguments):
+class QueryVersion(Arguments, frozen=True, kw_only=True):
     """Tell the version, as the greeting did."""
 
 
 @command(NATIVE, "query-commands", returns=list[CommandInfo])
-class QueryCommands(Arguments):
+class QueryCommands(Arguments, frozen=True, kw_only=True):
     """List the names of all commands; stock qmp-shell completes from it."""
 
 
-class Routing(Data):
+class Routing(Data, frozen=True, kw_only=True):
     """The arguments that eventd takes out of any command that an agent serves."""
 
     session: Annotated[str | UnsetType, doc("A logind id (`c2`), `active`, or `user:NAME`.")] = UNSET

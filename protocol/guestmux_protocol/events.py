@@ -17,7 +17,7 @@ VERIFIED, CLAIMED = "verified", "claimed"
 
 
 @event(EVENTS, "SESSION_LOGIN")
-class SessionLogin(SessionRef):
+class SessionLogin(SessionRef, frozen=True, kw_only=True):
     """A session began."""
 
     type: str
@@ -30,12 +30,12 @@ class SessionLogin(SessionRef):
 
 
 @event(EVENTS, "SESSION_LOGOUT")
-class SessionLogout(SessionRef):
+class SessionLogout(SessionRef, frozen=True, kw_only=True):
     """A session ended."""
 
 
 @event(EVENTS, "SESSION_ACTIVE")
-class SessionActive(Data):
+class SessionActive(Data, frozen=True, kw_only=True):
     """The foreground of a seat changed. Without a session: nobody is in the foreground."""
 
     seat: str
@@ -44,32 +44,34 @@ class SessionActive(Data):
     uid: int | UnsetType = UNSET
 
 
-CONFIRMED = doc("True: logind's LockedHint says so. False: logind was asked to, and no screen locker confirmed it.")
+CONFIRMED = doc(
+    "True: logind's LockedHint says so. False: logind was asked to, and no screen locker confirmed it."
+)
 
 
 @event(EVENTS, "SESSION_LOCK")
-class SessionLock(SessionRef):
+class SessionLock(SessionRef, frozen=True, kw_only=True):
     """A session's screen was locked, or logind was asked to lock it and nothing confirmed that it is."""
 
     confirmed: Annotated[bool, CONFIRMED]
 
 
 @event(EVENTS, "SESSION_UNLOCK")
-class SessionUnlock(SessionRef):
+class SessionUnlock(SessionRef, frozen=True, kw_only=True):
     """A session's screen was unlocked, or logind was asked to unlock it and nothing confirmed that it is."""
 
     confirmed: Annotated[bool, CONFIRMED]
 
 
 @event(EVENTS, "SESSION_IDLE")
-class SessionIdle(SessionRef):
+class SessionIdle(SessionRef, frozen=True, kw_only=True):
     """A session's idle hint changed."""
 
     idle: bool
 
 
 @event(EVENTS, "AGENT_REGISTERED")
-class AgentRegistered(Data):
+class AgentRegistered(Data, frozen=True, kw_only=True):
     """An agent registered; its commands can be called."""
 
     session: Annotated[str, doc("logind's id, or `system`.")]
@@ -81,7 +83,7 @@ class AgentRegistered(Data):
 
 
 @event(EVENTS, "AGENT_GONE")
-class AgentGone(Data):
+class AgentGone(Data, frozen=True, kw_only=True):
     """An agent left: it unregistered, crashed, lost the bus, or its session ended."""
 
     session: str
@@ -90,22 +92,22 @@ class AgentGone(Data):
 
 
 @event(EVENTS, "POWER_SHUTDOWN")
-class PowerShutdown(Data):
+class PowerShutdown(Data, frozen=True, kw_only=True):
     """The guest is about to power off or reboot; it waits until this is on the wire."""
 
 
 @event(EVENTS, "POWER_SLEEP")
-class PowerSleep(Data):
+class PowerSleep(Data, frozen=True, kw_only=True):
     """The guest is about to suspend or hibernate; it waits until this is on the wire."""
 
 
 @event(EVENTS, "POWER_RESUME")
-class PowerResume(Data):
+class PowerResume(Data, frozen=True, kw_only=True):
     """The guest came back from suspend or hibernation."""
 
 
 @event(EVENTS, "EVENTS_LOST", keep="none")
-class EventsLost(Data):
+class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
 
     first: Annotated[int, doc("The first number that is missing.")] = field(name="from")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from guestmux_protocol.framer import FramingError
+from guestmux_protocol.errors import FramingError
 from guestmux_protocol.json_text import JsonError, decode
 from guestmux_protocol.messages import GENERIC_ERROR, Request, RequestError, encode_error, parse_request
 

@@ -16,7 +16,7 @@ from guestmux_protocol.json_exact import INT64_MIN, UINT64_MAX, decode_exactly
 __all__ = ["JsonError", "decode", "encode"]
 
 _decode_fast = msgspec.json.Decoder().decode
-_STRING = re.compile(rb'(?s:"[^"\\]*+(?:\\.[^"\\]*+)*+")')
+_ESCAPED_COLON = rb"\u003"
 _ONLY_PAIRED_SURROGATES = re.compile(r"(?:[^\\]++|\\[^u]|\\u(?:[^d]...|d[0-7]..|d[89ab]..\\ud[c-f]..))*+")
 
 
@@ -42,7 +42,8 @@ def decode(value: bytes) -> Any:
 def _is_certain(decoded: Any, text: bytes) -> bool:
     """Whether msgspec saw what QEMU would: no member twice, of which it keeps the last, no int over 64 bits.
 
-    Each member has one colon, so none came twice if those left are as many as the colons outside strings.
+    Each member has one colon, so none came twice if those left, with the colons in strings, are as many as
+    the text's. The colons of lost members only make the text's more.
     """
     members = 0
     containers: list[Any] = [[decoded]]
@@ -57,7 +58,22 @@ def _is_certain(decoded: Any, text: bytes) -> bool:
                 containers.append(child)
             elif kind is int and not INT64_MIN <= child <= UINT64_MAX:
                 return False
-    return members == text.count(b":") or members == _STRING.sub(b"", text).count(b":")
+    colons = text.count(b":") - members
+    return colons == 0 or (_ESCAPED_COLON not in text and colons == _colons_in_strings(containers))
+
+
+def _colons_in_strings(containers: list[Any]) -> int:
+    """The colons in the containers' own strings, member names included."""
+    colons = 0
+    for container in containers:
+        children = container
+        if type(container) is dict:
+            colons += "".join(container).count(":")
+            children = container.values()
+        for child in children:
+            if type(child) is str:
+                colons += child.count(":")
+    return colons
 
 
 def encode(value: Any) -> bytes:

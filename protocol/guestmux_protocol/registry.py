@@ -130,7 +130,7 @@ def declared_command(untrusted_name: str, untrusted_schema: str) -> Command:
 
     Args:
         untrusted_name: its name.
-        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "..."}`; without "data" any argument is taken.
+        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "..."}`; any argument is taken without "data".
 
     Raises:
         DeclaredNameError: the name is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import NODEFAULT, inspect
+from msgspec import inspect
 
 from guestmux_protocol import schema
 from guestmux_protocol.schema import Alternate, Array, Enumeration, Member, Object, Type
@@ -46,20 +46,12 @@ def _convert(info: inspect.Type) -> Type:
     if isinstance(info, inspect.DictType):
         return schema.ANYTHING
     if isinstance(info, inspect.UnionType):
-        return _union(info)
+        return Alternate(tuple(map(_convert, info.types)))
     raise TypeError(f"QAPI has no type for {info!r}")
 
 
-def _union(info: inspect.UnionType) -> Type:
-    choices = [choice for choice in info.types if not isinstance(choice, inspect.UnsetType)]
-    if len(choices) == 1:
-        return _convert(choices[0])
-    return Alternate(tuple(map(_convert, choices)))
-
-
 def _member(field: inspect.Field) -> Member:
-    required = field.default is NODEFAULT and field.default_factory is NODEFAULT
-    return Member(field.encode_name, _convert(field.type), required, _doc(field.type))
+    return Member(field.encode_name, _convert(field.type), field.required, _doc(field.type))
 
 
 def _doc(info: inspect.Type) -> str:

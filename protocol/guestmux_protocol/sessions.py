@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from guestmux_protocol.registry import Data, doc
 
 
-class AgentInfo(Data):
+class AgentInfo(Data, frozen=True, kw_only=True):
     """A registered agent."""
 
     name: str
@@ -17,7 +17,7 @@ class AgentInfo(Data):
     commands: list[str] = []
 
 
-class Session(Data, omit_defaults=False):
+class Session(Data, frozen=True, kw_only=True, omit_defaults=False):
     """A session of a user. Text that logind leaves empty is left empty here."""
 
     session: Annotated[str, doc("logind's id.")]
@@ -40,7 +40,7 @@ class Session(Data, omit_defaults=False):
     agents: list[AgentInfo] = []
 
 
-class SessionRef(Data):
+class SessionRef(Data, frozen=True, kw_only=True):
     """The members that every event about a session has."""
 
     session: Annotated[str, doc("logind's id.")]

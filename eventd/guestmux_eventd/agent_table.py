@@ -1,0 +1,169 @@
+"""The registered agents and what each serves. Synchronous: it decides, others act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from guestmux_eventd.identity import Identity
+from guestmux_eventd.refusal import ALREADY_REGISTERED, INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
+from guestmux_eventd.session_table import Emission
+from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol import events
+from guestmux_protocol.commands import NATIVE
+from guestmux_protocol.registry import Command, EventType
+from guestmux_protocol.session_commands import SESSION
+from guestmux_protocol.sessions import AgentInfo
+
+MAX_AGENTS = 1024
+"""Registered agents in all."""
+
+MAX_AGENTS_PER_USER = 32
+"""Registered agents of one user who is not root, so that none can fill the table."""
+
+DOWNSTREAM_PREFIX = "__"
+"""QAPI's mark of names that are not the project's own (docs/interop/qmp-spec.rst, Downstream extension)."""
+
+RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
+"""Members of every event of an agent that eventd itself fills in."""
+
+
+@dataclass(eq=False)
+class Agent:
+    """A registered agent.
+
+    Attributes:
+        sender: its unique name on the bus.
+        path: its object.
+        name: what it calls itself.
+        session: logind's id, or SYSTEM.
+        identity: who it is, as the bus and logind say.
+        commands: what it serves.
+        events: what it may emit.
+        bucket: how fast it may emit.
+    """
+
+    sender: str
+    path: str
+    name: str
+    version: str
+    session: str
+    identity: Identity
+    bucket: TokenBucket
+    commands: dict[str, Command] = field(default_factory=dict)
+    events: dict[str, EventType] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.name} of {self.session} {self.sender}>"
+
+    def info(self) -> AgentInfo:
+        """The agent as guest-get-sessions shows it."""
+        return AgentInfo(name=self.name, version=self.version, commands=sorted(self.commands))
+
+
+class AgentTable:
+    """Every registered agent, found by its bus name, its session, and its commands."""
+
+    def __init__(self) -> None:
+        self._agents: dict[tuple[str, str], Agent] = {}
+        self._routes: dict[tuple[str, str], Agent] = {}
+
+    def __repr__(self) -> str:
+        return f"<AgentTable {len(self._agents)} agents>"
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(tuple(self._agents.values()))
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    def add(self, agent: Agent) -> list[Emission]:
+        """Take in an agent.
+
+        Raises:
+            Refusal: AlreadyRegistered, LimitExceeded or InvalidArgument.
+        """
+        self._refuse_duplicate(agent)
+        self._refuse_excess(agent)
+        self._refuse_foreign_names(agent)
+        self._agents[agent.sender, agent.path] = agent
+        self._routes.update({(agent.session, command): agent for command in agent.commands})
+        registered = events.AgentRegistered(
+            session=agent.session,
+            agent=agent.name,
+            version=agent.version,
+            user=agent.identity.user,
+            uid=agent.identity.uid,
+            commands=sorted(agent.commands),
+        )
+        return [("AGENT_REGISTERED", registered)]
+
+    def remove(self, agent: Agent, reason: str) -> list[Emission]:
+        """Drop an agent; nothing if it is gone already."""
+        if self._agents.pop((agent.sender, agent.path), None) is None:
+            return []
+        for command in agent.commands:
+            del self._routes[agent.session, command]
+        gone = events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
+        return [("AGENT_GONE", gone)]
+
+    def get(self, sender: str, path: str) -> Agent | None:
+        """The agent at an object of a bus client."""
+        return self._agents.get((sender, path))
+
+    def of_sender(self, sender: str) -> list[Agent]:
+        """The agents of one bus client."""
+        return [agent for agent in self._agents.values() if agent.sender == sender]
+
+    def of_session(self, session: str) -> list[Agent]:
+        """The agents of one session."""
+        return [agent for agent in self._agents.values() if agent.session == session]
+
+    def route(self, session: str, command: str) -> Agent | None:
+        """The agent that serves a command in a session."""
+        return self._routes.get((session, command))
+
+    def serves(self, command: str) -> bool:
+        """Whether any agent in any session serves a command."""
+        return any(command in agent.commands for agent in self._agents.values())
+
+    def commands(self) -> dict[str, Command]:
+        """Every command that some agent serves."""
+        return {name: command for agent in self._agents.values() for name, command in agent.commands.items()}
+
+    def events(self) -> dict[str, EventType]:
+        """Every event that some agent declared."""
+        return {name: event for agent in self._agents.values() for name, event in agent.events.items()}
+
+    def _refuse_duplicate(self, agent: Agent) -> None:
+        if (agent.sender, agent.path) in self._agents:
+            raise Refusal(ALREADY_REGISTERED, f"{agent.path} is registered; unregister it first")
+        for other in self.of_session(agent.session):
+            if other.name == agent.name:
+                desc = f"an agent '{agent.name}' is registered in session '{agent.session}' already"
+                raise Refusal(ALREADY_REGISTERED, desc)
+        for command in agent.commands:
+            if owner := self.route(agent.session, command):
+                desc = f"'{command}' is served by agent '{owner.name}' in session '{agent.session}' already"
+                raise Refusal(ALREADY_REGISTERED, desc)
+
+    def _refuse_excess(self, agent: Agent) -> None:
+        if len(self._agents) >= MAX_AGENTS:
+            raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_AGENTS} agents can be registered")
+        uid = agent.identity.uid
+        theirs = sum(other.identity.uid == uid for other in self._agents.values())
+        if uid != 0 and theirs >= MAX_AGENTS_PER_USER:
+            raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_AGENTS_PER_USER} agents a user")
+
+    def _refuse_foreign_names(self, agent: Agent) -> None:
+        for command in agent.commands:
+            if command in NATIVE or not (command in SESSION or command.startswith(DOWNSTREAM_PREFIX)):
+                desc = f"command '{command}' needs a name with a downstream prefix, such as __org.example_{command}"
+                raise Refusal(INVALID_ARGUMENT, desc)
+        for name, event in agent.events.items():
+            if not name.startswith(DOWNSTREAM_PREFIX):
+                desc = f"event '{name}' needs a name with a downstream prefix, such as __org.example_{name}"
+                raise Refusal(INVALID_ARGUMENT, desc)
+            if taken := RESERVED_MEMBERS & {member.name for member in event.data.members}:
+                desc = f"event '{name}' declares '{min(taken)}', which eventd fills in itself"
+                raise Refusal(INVALID_ARGUMENT, desc)

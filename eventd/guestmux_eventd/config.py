@@ -1,0 +1,105 @@
+"""eventd's configuration: eventd.toml, overridden by the command line. A file written wrongly refuses to start."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from guestmux_protocol.addresses import AddressError, PortAddress, parse_port_address
+from guestmux_protocol.errors import GuestmuxError
+
+DEFAULT_PATH = "/etc/guestmux/eventd.toml"
+
+MAX_PORTS = 16
+"""Ports of one eventd; QEMU's virtio-serial device itself has 31."""
+
+Dialect = Literal["qga", "qmp"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ConfigError(GuestmuxError):
+    """The configuration cannot be used. The text names the place and what is accepted."""
+
+
+class PortConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A port: what is spoken on it, and where it is."""
+
+    dialect: Dialect
+    address: str
+
+    def parsed_address(self) -> PortAddress:
+        """The address.
+
+        Raises:
+            AddressError: it is none.
+        """
+        return parse_port_address(self.address)
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """Everything that can be set.
+
+    Args:
+        port: the ports to serve.
+        bus: a D-Bus address, or `system`.
+        log_level: what is logged.
+        call_timeout: seconds that an agent has for a command, where the host says nothing.
+        emit_rate: events a second that one agent may emit.
+        max_message: bytes of one message from a host.
+        journal_events: events kept for hosts that read slowly or reconnect.
+        journal_bytes: bytes of these.
+    """
+
+    port: Annotated[list[PortConfig], Meta(max_length=MAX_PORTS)] = []
+    bus: str = "system"
+    log_level: LogLevel = "info"
+    call_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
+    emit_rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 2000.0
+    max_message: Annotated[int, Meta(ge=4096, le=1 << 30)] = 64 * 1024 * 1024
+    journal_events: Annotated[int, Meta(ge=1, le=10_000_000)] = 65_536
+    journal_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 32 * 1024 * 1024
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """Read a configuration file as plain data.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no TOML: {error}") from error
+
+
+def make_config(settings: dict[str, Any], origin: str) -> Config:
+    """Check plain data and make the configuration of it.
+
+    Args:
+        settings: from a file and the command line.
+        origin: what to call it in an error.
+
+    Raises:
+        ConfigError: an option is unknown, of the wrong type or out of bounds; a port's address is none, or is
+            named twice.
+    """
+    try:
+        config = msgspec.convert(settings, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    seen: set[PortAddress] = set()
+    for port in config.port:
+        try:
+            address = port.parsed_address()
+        except AddressError as error:
+            raise ConfigError(f"{origin}: port: {error}") from error
+        if address in seen:
+            raise ConfigError(f"{origin}: port {port.address} is named twice; a port opens once")
+        seen.add(address)
+    return config

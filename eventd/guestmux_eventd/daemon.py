@@ -1,0 +1,165 @@
+"""eventd put together: the tables, the ports, the bus, and the one task group that runs them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import anyio
+import msgspec
+
+from guestmux_eventd.agent_table import AgentTable
+from guestmux_eventd.changes import Changes
+from guestmux_eventd.config import Config, PortConfig
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.host_session import Dialect, HostSession
+from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.links import BusLinks
+from guestmux_eventd.login_source import LoginSource
+from guestmux_eventd.manager import Manager
+from guestmux_eventd.native import NativeCommands
+from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
+from guestmux_eventd.router import Router
+from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_protocol.events import VERIFIED, SessionLogout
+from guestmux_protocol.limits import Limits
+from guestmux_protocol.qga import QgaDialect
+from guestmux_protocol.qmp import QmpDialect
+from guestmux_protocol.registry import Data
+from guestmux_transport.bus import Bus, connect_bus
+from guestmux_transport.bus_address import system_bus_address
+from guestmux_transport.errors import BusError
+from guestmux_transport.port import Port, open_port
+
+BUS_RETRY = 0.5
+"""Seconds between the first attempts to reach the bus again."""
+
+MAX_BUS_RETRY = 10.0
+"""Seconds between later ones."""
+
+logger = logging.getLogger(__name__)
+
+
+class Daemon:
+    """The guest daemon.
+
+    Args:
+        config: the configuration.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._sessions = SessionTable()
+        self._agents = AgentTable()
+        self._log = EventLog(
+            uuid.uuid4().hex, time.time, max_events=config.journal_events, max_bytes=config.journal_bytes
+        )
+        self._hosts = Hosts()
+        self._changes = Changes()
+        self._links = BusLinks()
+        self._natives = NativeCommands(self._sessions, self._agents, self._log)
+        self._router = Router(self._sessions, self._agents, self._links, self._changes, config.call_timeout)
+        self._manager: Manager | None = None
+        self._bus_tried = anyio.Event()
+        self._hosts.watch(self._hosts_changed)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled.
+
+        Args:
+            ready: called once the ports are being served and the bus was tried.
+
+        Raises:
+            OpenError: a port's inherited descriptor is unfit.
+        """
+        ports = [(port, open_port(port.parsed_address())) for port in self._config.port]
+        try:
+            async with anyio.create_task_group() as tasks:
+                for config, port in ports:
+                    tasks.start_soon(self._serve_port, config, port)
+                tasks.start_soon(self._keep_bus)
+                await self._bus_tried.wait()
+                ready()
+        finally:
+            for _config, port in ports:
+                port.close()
+
+    async def _serve_port(self, config: PortConfig, port: Port) -> None:
+        async for pipe in port.connections():
+            logger.info("%s: a host connected, %s", pipe.name, config.dialect)
+            await HostSession(
+                pipe, self._dialect(config), self._natives, self._router, self._log, self._hosts
+            ).run()
+            logger.info("%s: the host left", pipe.name)
+
+    def _dialect(self, config: PortConfig) -> Dialect:
+        limits = Limits(message_bytes=self._config.max_message)
+        return QmpDialect(limits) if config.dialect == "qmp" else QgaDialect(limits)
+
+    async def _keep_bus(self) -> None:
+        """Stay on the bus; the ports live on without it."""
+        address = system_bus_address() if self._config.bus == "system" else self._config.bus
+        delay, told = BUS_RETRY, ""
+        while True:
+            reason = ""
+            try:
+                async with connect_bus(address) as bus:
+                    await self._use_bus(bus)
+                    delay, told = BUS_RETRY, ""
+                    reason = f"the bus is lost: {bus.lost_reason}"
+            except* BusError as group:
+                reason = "; ".join(str(error) for error in _leaves(group))
+            if reason != told:
+                logger.error("%s; ports are still served, trying again", reason)
+                told = reason
+            self._bus_tried.set()
+            await anyio.sleep(delay)
+            delay = min(2 * delay, MAX_BUS_RETRY)
+
+    async def _use_bus(self, bus: Bus) -> None:
+        power = PowerSource(bus, self._announce)
+        logins = LoginSource(bus, self._sessions, self._publish)
+        manager = Manager(
+            bus, self._agents, self._log, self._hosts, logins, self._publish, self._config.emit_rate
+        )
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._links.bus, self._manager = bus, manager
+                await logins.start(tasks)
+                await manager.start()
+                await power.start(tasks)
+                logger.info("on the bus as %s, by %s", bus.unique_name, bus.library)
+                self._bus_tried.set()
+                await bus.wait_lost()
+                tasks.cancel_scope.cancel()
+        finally:
+            power.close()
+            self._links.bus = self._manager = None
+            manager.close()
+
+    def _hosts_changed(self) -> None:
+        if self._manager:
+            self._manager.hosts_changed()
+
+    def _publish(self, emissions: list[Emission]) -> None:
+        for name, data in emissions:
+            self._log.append(name, msgspec.to_builtins(data), VERIFIED)
+            if isinstance(data, SessionLogout) and self._manager:
+                self._manager.session_ended(data.session)
+        if emissions:
+            self._changes.notify()
+
+    async def _announce(self, name: str, data: Data) -> None:
+        seq = self._log.append(name, msgspec.to_builtins(data), VERIFIED)
+        if not await self._hosts.deliver(seq, DELIVERY_PATIENCE):
+            logger.warning("%s: a host did not take it in time", name)
+
+
+def _leaves(group: BaseExceptionGroup[BusError]) -> Iterator[BusError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,257 @@
+"""One host connection: its requests answered in order, its concurrent ones as they finish, its events in between."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from guestmux_eventd.changes import Changes
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.native import NativeCommands
+from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.router import Router
+from guestmux_eventd.subscription import Subscription
+from guestmux_protocol.incoming import Answered, Incoming
+from guestmux_protocol.json_text import JsonError
+from guestmux_protocol.messages import GENERIC_ERROR, Request
+from guestmux_protocol.patterns import EventFilter
+from guestmux_transport.pipe import HIGH_WATER, Pipe
+from guestmux_transport.pipe_errors import PipeClosed
+
+MAX_WAITING = 8
+"""In-band requests that wait for their turn, as QEMU's monitor allows (QMP_REQ_QUEUE_LEN_MAX); then reading stops."""
+
+MAX_CONCURRENT = 256
+"""`exec-oob` requests under way on one connection; one more is refused, so that no host fills eventd's memory."""
+
+logger = logging.getLogger(__name__)
+
+
+class Dialect(Protocol):
+    """What is spoken on the connection; see guestmux_protocol.qga and .qmp."""
+
+    name: str
+
+    def opened(self) -> bytes:
+        """What to send first."""
+
+    def receive(self, data: bytes) -> list[Incoming]:
+        """Requests in the host's bytes."""
+
+    def reply(self, request: Request, value: Any) -> bytes:
+        """A successful reply."""
+
+    def error(self, request: Request, error_class: str, desc: str) -> bytes:
+        """An error reply."""
+
+
+class HostSession:
+    """One host, from its coming to its leaving. Nothing of it outlives the connection.
+
+    Args:
+        pipe: the connection.
+        dialect: what is spoken on it.
+        natives: eventd's own commands.
+        router: the way to the agents'.
+        log: the events.
+        hosts: where the connection is entered while it lasts.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        dialect: Dialect,
+        natives: NativeCommands,
+        router: Router,
+        log: EventLog,
+        hosts: Hosts,
+    ) -> None:
+        self._pipe = pipe
+        self._dialect = dialect
+        self._natives = natives
+        self._router = router
+        self._log = log
+        self._hosts = hosts
+        self._waiting: deque[Incoming] = deque()
+        self._answering = False
+        self._concurrent = 0
+        self._queue_changed = Changes()
+        self._log_grew = anyio.Event()
+        self._subscription: Subscription | None = None
+
+    def __repr__(self) -> str:
+        return f"<HostSession {self._pipe.name} {self._dialect!r} waiting={len(self._waiting)}>"
+
+    @property
+    def dialect(self) -> str:
+        """The dialect's name."""
+        return self._dialect.name
+
+    @property
+    def wanted(self) -> EventFilter | None:
+        """What the host subscribed to."""
+        return self._subscription.wanted if self._subscription else None
+
+    def has(self, seq: int) -> bool:
+        """Whether everything up to this event that the host wants is on the wire."""
+        return self._subscription is None or (self._subscription.cursor >= seq and not self._pipe.pending)
+
+    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
+        """Pass events on from a position, after the reply that is being made."""
+        self._subscription = Subscription(self._log, wanted, cursor, epoch)
+        self._log_grew.set()
+        self._hosts.changed()
+
+    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
+        """Pass on no more events, or none that these patterns brought."""
+        if self._subscription is None:
+            return
+        if patterns is not None:
+            self._subscription.forget(patterns)
+        if patterns is None or not self._subscription.wanted.patterns:
+            self._subscription = None
+        self._hosts.changed()
+
+    async def run(self) -> None:
+        """Serve the host until it leaves; then cancel what it asked for."""
+        stop_listening = self._log.listen(self._wake)
+        self._hosts.add(self)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._converse, tasks)
+                await self._pipe.wait_closed()
+                tasks.cancel_scope.cancel()
+        finally:
+            stop_listening()
+            self._hosts.remove(self)
+            self._pipe.close()
+
+    def _wake(self) -> None:
+        self._log_grew.set()
+
+    async def _converse(self, tasks: TaskGroup) -> None:
+        self._pipe.write(self._dialect.opened())
+        tasks.start_soon(self._push_events)
+        tasks.start_soon(self._answer_waiting)
+        try:
+            await self._read(tasks)
+            await self._finish()
+        except PipeClosed:
+            logger.debug("%s: the host left", self._pipe.name)
+        self._pipe.close()
+
+    async def _read(self, tasks: TaskGroup) -> None:
+        while data := await self._pipe.receive():
+            for incoming in self._dialect.receive(data):
+                if isinstance(incoming, Request) and incoming.oob:
+                    self._start_concurrent(incoming, tasks)
+                elif not self._answer_now(incoming):
+                    await self._queue(incoming)
+            if self._pipe.pending > HIGH_WATER:
+                await self._pipe.drain()
+
+    async def _finish(self) -> None:
+        """A host that shut only its sending side still gets its replies."""
+        while self._waiting or self._answering or self._concurrent:
+            await self._queue_changed.wait()
+        await self._pipe.flush()
+
+    def _answer_now(self, incoming: Incoming) -> bool:
+        """Answer what needs no waiting, unless something else must be answered first."""
+        if self._waiting or self._answering:
+            return False
+        if isinstance(incoming, Answered):
+            self._pipe.write(incoming.data)
+        elif self._natives.serves(incoming.command, self.dialect):
+            self._pipe.write(self._run_native(incoming))
+        else:
+            return False
+        return True
+
+    async def _queue(self, incoming: Incoming) -> None:
+        while len(self._waiting) >= MAX_WAITING:
+            await self._queue_changed.wait()
+        self._waiting.append(incoming)
+        self._queue_changed.notify()
+
+    async def _answer_waiting(self) -> None:
+        while True:
+            while not self._waiting:
+                await self._queue_changed.wait()
+            self._answering = True
+            await self._answer(self._waiting.popleft())
+            self._answering = False
+            self._queue_changed.notify()
+
+    def _start_concurrent(self, request: Request, tasks: TaskGroup) -> None:
+        if self._concurrent >= MAX_CONCURRENT:
+            desc = f"{MAX_CONCURRENT} concurrent commands are under way; wait for one to finish"
+            self._pipe.write(self._dialect.error(request, GENERIC_ERROR, desc))
+        elif self._natives.serves(request.command, self.dialect):
+            self._pipe.write(self._run_native(request))
+        else:
+            self._concurrent += 1
+            tasks.start_soon(self._answer_concurrent, request)
+
+    async def _answer_concurrent(self, request: Request) -> None:
+        await self._answer(request)
+        self._concurrent -= 1
+        self._queue_changed.notify()
+
+    async def _answer(self, incoming: Incoming) -> None:
+        if isinstance(incoming, Answered):
+            data = incoming.data
+        elif self._natives.serves(incoming.command, self.dialect):
+            data = self._run_native(incoming)
+        else:
+            data = await self._run_routed(incoming)
+        self._pipe.write(data)
+        if self._pipe.pending > HIGH_WATER:
+            await self._drain()
+
+    def _run_native(self, request: Request) -> bytes:
+        try:
+            return self._encode(request, self._natives.run(request, self))
+        except CommandFailure as failure:
+            return self._dialect.error(request, failure.error_class, failure.desc)
+
+    async def _run_routed(self, request: Request) -> bytes:
+        try:
+            return self._encode(request, await self._router.call(request, self._pipe.name))
+        except CommandFailure as failure:
+            return self._dialect.error(request, failure.error_class, failure.desc)
+
+    def _encode(self, request: Request, value: Any) -> bytes:
+        try:
+            return self._dialect.reply(request, value)
+        except JsonError as error:
+            return self._dialect.error(request, GENERIC_ERROR, f"the result is no JSON: {error.desc}")
+
+    async def _push_events(self) -> None:
+        while True:
+            await self._log_grew.wait()
+            self._log_grew = anyio.Event()
+            while self._subscription and (lines := self._subscription.take()):
+                self._pipe.write(lines)
+                await self._drain()
+            await self._flush()
+            self._hosts.progressed()
+
+    async def _drain(self) -> None:
+        try:
+            await self._pipe.drain()
+        except PipeClosed:
+            # run() sees it as well, and ends everything.
+            await anyio.sleep_forever()
+
+    async def _flush(self) -> None:
+        try:
+            await self._pipe.flush()
+        except PipeClosed:
+            await anyio.sleep_forever()

@@ -1,0 +1,215 @@
+"""Sessions and their changes, from logind's signals (org.freedesktop.login1(5))."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from guestmux_eventd.login_manager import (
+    LOGIN_NAME,
+    MANAGER_INTERFACE,
+    SEAT_INTERFACE,
+    SESSION_INTERFACE,
+    SESSION_PROPERTIES,
+    LoginManager,
+    session_members,
+)
+from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_protocol.sessions import Session
+from guestmux_transport.bus import Bus
+from guestmux_transport.bus_signals import Signal
+from guestmux_transport.errors import BusError, BusLost
+from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME, PROPERTIES_INTERFACE
+
+LOCKER_PATIENCE = 2.0
+"""Seconds that a screen locker has to confirm a lock before it is told as unconfirmed."""
+
+MAX_SIGNALS = 4096
+"""Signals that wait to be worked off. Beyond it sessions are read anew: only states in between are lost."""
+
+Publish = Callable[[list[Emission]], object]
+Job = Callable[[], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+
+class LoginSource:
+    """Follows logind on one bus connection and keeps the session table true.
+
+    Args:
+        bus: the system bus.
+        sessions: the table.
+        publish: takes the events.
+        sleep: waits a number of seconds; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        sessions: SessionTable,
+        publish: Publish,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._bus = bus
+        self._logins = LoginManager(bus)
+        self._sessions = sessions
+        self._publish = publish
+        self._sleep = sleep
+        self._stale = False
+        self._paths: dict[str, str] = {}
+        self._seats: dict[str, str] = {}
+        self._send, self._jobs = anyio.create_memory_object_stream[Job](MAX_SIGNALS)
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Read the sessions, then follow their changes in `tasks`.
+
+        Raises:
+            BusError: the bus was lost meanwhile. A logind that does not answer is waited for.
+        """
+        self._tasks = tasks
+        await self._subscribe()
+        await self._bus.add_signal_handler(
+            sender=DBUS_NAME, interface=DBUS_INTERFACE, member="NameOwnerChanged", handler=self._owner_changed
+        )
+        await self._attempt(self.read_all)
+        tasks.start_soon(self._follow)
+
+    async def _follow(self) -> None:
+        async with self._send, self._jobs:
+            async for job in self._jobs:
+                await self._attempt(job)
+                if self._stale:
+                    self._stale = False
+                    await self._attempt(self.read_all)
+
+    async def session_of_process(self, pid: int) -> str:
+        """The session that a process runs in; empty for none."""
+        return await self._logins.session_of_process(pid)
+
+    async def display_of_user(self, uid: int) -> str:
+        """The user's primary session; empty for none."""
+        return await self._logins.display_of_user(uid)
+
+    async def known(self, session_id: str) -> Session | None:
+        """The session, also when its beginning was not worked off yet."""
+        if session_id not in self._sessions and (path := await self._logins.session_path(session_id)):
+            await self._read_session(session_id, path)
+        return self._sessions.get(session_id)
+
+    async def read_all(self) -> None:
+        """Read every session and seat; tell the differences to what was known as events."""
+        paths = await self._logins.sessions()
+        self._paths = {path: session_id for session_id, path in paths.items()}
+        self._publish(self._sessions.keep_only(set(paths)))
+        for session_id, path in paths.items():
+            await self._read_session(session_id, path)
+        seats = await self._logins.seats()
+        self._seats = {path: seat for seat, path in seats.items()}
+        for path, seat in self._seats.items():
+            self._publish(self._sessions.set_foreground(seat, await self._logins.foreground(path)))
+
+    async def _subscribe(self) -> None:
+        handlers: list[tuple[str, str | None, Callable[[Signal], None]]] = [
+            (MANAGER_INTERFACE, "SessionNew", self._session_new),
+            (MANAGER_INTERFACE, "SessionRemoved", self._session_removed),
+            (MANAGER_INTERFACE, "SeatNew", self._seat_new),
+            (SESSION_INTERFACE, "Lock", self._lock_asked),
+            (SESSION_INTERFACE, "Unlock", self._unlock_asked),
+            (PROPERTIES_INTERFACE, "PropertiesChanged", self._properties_changed),
+        ]
+        for interface, member, handler in handlers:
+            await self._bus.add_signal_handler(
+                sender=LOGIN_NAME, interface=interface, member=member, handler=handler
+            )
+
+    async def _attempt(self, job: Job) -> None:
+        try:
+            await job()
+        except BusLost:
+            raise
+        except BusError as error:
+            # A session that ended meanwhile, or logind restarting: its next signal brings the truth.
+            logger.info("logind: %s", error)
+
+    def _enqueue(self, job: Job) -> None:
+        try:
+            self._send.send_nowait(job)
+        except anyio.WouldBlock:
+            logger.warning("logind sends faster than sessions can be read; some states are skipped")
+            self._stale = True
+
+    def _session_new(self, signal: Signal) -> None:
+        session_id, path = signal.body
+        self._paths[path] = session_id
+        self._enqueue(lambda: self._read_session(session_id, path))
+
+    def _session_removed(self, signal: Signal) -> None:
+        session_id, path = signal.body
+
+        async def remove() -> None:
+            self._paths.pop(path, None)
+            self._publish(self._sessions.remove(session_id))
+
+        self._enqueue(remove)
+
+    def _seat_new(self, signal: Signal) -> None:
+        seat, path = signal.body
+        self._seats[path] = seat
+
+    def _properties_changed(self, signal: Signal) -> None:
+        interface, changed, invalidated = signal.body
+        values = {name: variant.value for name, variant in changed.items()}
+        if interface == SESSION_INTERFACE and signal.path in self._paths:
+            self._session_changed(self._paths[signal.path], signal.path, values, invalidated)
+        elif interface == SEAT_INTERFACE and "ActiveSession" in values:
+            self._seat_changed(signal.path, values["ActiveSession"][0])
+
+    def _session_changed(
+        self, session_id: str, path: str, values: dict[str, Any], invalidated: list[str]
+    ) -> None:
+        async def change() -> None:
+            if not SESSION_PROPERTIES.isdisjoint(invalidated):
+                await self._read_session(session_id, path)
+            else:
+                self._publish(self._sessions.change(session_id, session_members(values)))
+
+        self._enqueue(change)
+
+    def _seat_changed(self, path: str, session_id: str) -> None:
+        async def change() -> None:
+            seat = self._seats.get(path) or path.rpartition("/")[2]
+            self._publish(self._sessions.set_foreground(seat, session_id))
+
+        self._enqueue(change)
+
+    def _lock_asked(self, signal: Signal) -> None:
+        session_id = self._paths.get(signal.path, "")
+
+        async def tell_later() -> None:
+            await self._sleep(LOCKER_PATIENCE)
+            self._publish(self._sessions.lock_unconfirmed(session_id))
+
+        if session_id in self._sessions:
+            self._tasks.start_soon(tell_later)
+
+    def _unlock_asked(self, signal: Signal) -> None:
+        session_id = self._paths.get(signal.path, "")
+
+        async def tell() -> None:
+            self._publish(self._sessions.unlock_requested(session_id))
+
+        self._enqueue(tell)
+
+    def _owner_changed(self, signal: Signal) -> None:
+        name, _old, new = signal.body
+        if name == LOGIN_NAME and new:
+            self._enqueue(self.read_all)
+
+    async def _read_session(self, session_id: str, path: str) -> None:
+        session = await self._logins.session(path)
+        self._paths[path] = session_id
+        self._publish(self._sessions.add(session))

@@ -1,0 +1,239 @@
+"""org.guestmux.Manager1: where agents register, emit, and learn what the host wants."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from guestmux_eventd.agent_table import RESERVED_MEMBERS, Agent, AgentTable
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.identity import Identity, Logins, identify, session_of
+from guestmux_eventd.refusal import (
+    DENIED,
+    INVALID_ARGUMENT,
+    LIMIT_EXCEEDED,
+    NOT_REGISTERED,
+    TOO_LARGE,
+    Refusal,
+)
+from guestmux_eventd.registration import Declaration, read_declaration
+from guestmux_eventd.session_table import Emission
+from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol.events import CLAIMED
+from guestmux_protocol.json_text import JsonError
+from guestmux_protocol.schema import InvalidParameter, validate
+from guestmux_protocol.version import VERSION
+from guestmux_transport.bus import Bus
+from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
+from guestmux_transport.errors import BusError, InvalidValue, MethodError
+from guestmux_transport.names import ERROR_PREFIX, MANAGER_INTERFACE, MANAGER_NAME, MANAGER_PATH
+from guestmux_transport.values import Variant, to_json
+
+MAX_EVENT_BYTES = 64 * 1024
+"""One event's data as JSON: an event is a notice, content is fetched by a command."""
+
+EMIT_RATE = 2000.0
+"""Events a second that one agent may emit by default, some ten times what a busy desktop makes."""
+
+EMIT_BURST_SECONDS = 2.0
+"""Seconds of the rate that may be used up at once."""
+
+Publish = Callable[[list[Emission]], object]
+
+logger = logging.getLogger(__name__)
+
+
+class Manager:
+    """The manager object on one bus connection.
+
+    Args:
+        bus: the bus.
+        agents: the registered agents.
+        log: the events.
+        hosts: the connected hosts.
+        logins: who is in which session.
+        publish: takes the events that registrations are.
+        emit_rate: events a second that one agent may emit.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        agents: AgentTable,
+        log: EventLog,
+        hosts: Hosts,
+        logins: Logins,
+        publish: Publish,
+        emit_rate: float = EMIT_RATE,
+    ) -> None:
+        self._bus = bus
+        self._agents = agents
+        self._log = log
+        self._hosts = hosts
+        self._logins = logins
+        self._publish = publish
+        self._emit_rate = emit_rate
+        self._present: set[str] = set()
+        self._told: tuple[bool, list[str]] = (False, [])
+
+    def interface(self) -> Interface:
+        """The interface, for the bus and for the XML in docs/."""
+        return Interface(
+            MANAGER_INTERFACE,
+            methods={
+                "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
+                "UnregisterAgent": ("o", "", self._unregister),
+                "Emit": ("sa{sv}", "t", self._emit),
+            },
+            properties={
+                "Version": Property("s", lambda: VERSION),
+                "HostConnected": Property("b", lambda: self._hosts.connected),
+                "WantedEvents": Property("as", self._hosts.wanted),
+            },
+        )
+
+    async def start(self) -> None:
+        """Export the object, then take the name: agents that wait for it find everything there.
+
+        Raises:
+            NameTaken: another eventd runs.
+        """
+        self._bus.export(MANAGER_PATH, self.interface())
+        await self._bus.request_name(MANAGER_NAME)
+
+    def hosts_changed(self) -> None:
+        """Tell agents what hosts want now."""
+        told = (self._hosts.connected, self._hosts.wanted())
+        changed = [
+            name
+            for name, old, new in zip(("HostConnected", "WantedEvents"), self._told, told, strict=True)
+            if old != new
+        ]
+        self._told = told
+        if changed:
+            self._bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, *changed)
+
+    def session_ended(self, session: str) -> None:
+        """Drop the agents of a session that is over."""
+        for agent in self._agents.of_session(session):
+            self._drop(agent, "session-ended")
+
+    def close(self) -> None:
+        """Drop every agent: the bus is gone."""
+        for agent in self._agents:
+            self._drop(agent, "bus-lost")
+
+    async def _register(self, call: IncomingCall) -> Results:
+        path, untrusted_name, untrusted_properties = call.body
+        try:
+            declaration = read_declaration(untrusted_name, untrusted_properties)
+            self._watch(call.sender)
+            identity = await identify(self._bus, call.sender)
+            session = await session_of(identity, declaration.claim, self._logins)
+            self._add(self._agent(call.sender, path, declaration, session, identity))
+        except Refusal as refusal:
+            logger.warning("agent '%s' of %s refused: %s", untrusted_name[:64], call.sender, refusal.desc)
+            raise _answer(refusal) from refusal
+        except BusError as error:
+            raise MethodError(
+                f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
+            ) from error
+        granted = {"version": Variant("s", VERSION), "epoch": Variant("s", self._log.epoch)}
+        return session, {**granted, "max-event": Variant("t", MAX_EVENT_BYTES)}
+
+    def _agent(
+        self, sender: str, path: str, declaration: Declaration, session: str, identity: Identity
+    ) -> Agent:
+        if sender not in self._present:
+            raise Refusal(NOT_REGISTERED, "the caller left the bus")
+        bucket = TokenBucket(self._emit_rate, self._emit_rate * EMIT_BURST_SECONDS, time.monotonic)
+        return Agent(
+            sender=sender,
+            path=path,
+            name=declaration.name,
+            version=declaration.version,
+            session=session,
+            identity=identity,
+            bucket=bucket,
+            commands=declaration.commands,
+            events=declaration.events,
+        )
+
+    def _add(self, agent: Agent) -> None:
+        emissions = self._agents.add(agent)
+        logger.info("agent '%s' registered in session '%s'", agent.name, agent.session)
+        self._publish(emissions)
+
+    def _watch(self, sender: str) -> None:
+        """Begin before anything is awaited: who leaves meanwhile must not be registered after."""
+        if sender not in self._present:
+            self._present.add(sender)
+            self._bus.watch_sender(sender, self._sender_gone)
+
+    def _sender_gone(self, sender: str) -> None:
+        self._present.discard(sender)
+        for agent in self._agents.of_sender(sender):
+            self._drop(agent, "disconnected")
+
+    def _drop(self, agent: Agent, reason: str) -> None:
+        logger.info("agent '%s' of session '%s' is gone: %s", agent.name, agent.session, reason)
+        self._publish(self._agents.remove(agent, reason))
+
+    def _unregister(self, call: IncomingCall) -> Results:
+        agent = self._agents.get(call.sender, call.body[0])
+        if agent is None:
+            raise _answer(Refusal(NOT_REGISTERED, f"no agent of the caller is registered at {call.body[0]}"))
+        self._drop(agent, "unregistered")
+        return ()
+
+    def _emit(self, call: IncomingCall) -> Results:
+        untrusted_name, untrusted_data = call.body
+        try:
+            agent = self._emitter(call.sender, untrusted_name)
+            data = _event_data(agent, untrusted_name, untrusted_data)
+            whence = {"session": agent.session, "agent": agent.name}
+            return (self._log.append(untrusted_name, {**whence, **data}, CLAIMED),)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+        except JsonError as error:
+            raise _answer(Refusal(INVALID_ARGUMENT, error.desc)) from error
+
+    def _emitter(self, sender: str, untrusted_name: str) -> Agent:
+        agents = self._agents.of_sender(sender)
+        if not agents:
+            raise Refusal(NOT_REGISTERED, "register first: the caller has no agent")
+        if not agents[0].bucket.take():
+            raise Refusal(LIMIT_EXCEEDED, f"more than {self._emit_rate:.0f} events a second; slow down")
+        for agent in agents:
+            if untrusted_name in agent.events:
+                return agent
+        raise Refusal(DENIED, f"event '{untrusted_name[:128]}' was not declared at registration")
+
+
+def _event_data(agent: Agent, name: str, untrusted_data: dict[str, Variant]) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = to_json(untrusted_data)
+        validate(agent.events[name].data, data)
+    except (InvalidValue, InvalidParameter) as error:
+        raise Refusal(INVALID_ARGUMENT, str(error)) from error
+    if taken := RESERVED_MEMBERS & data.keys():
+        raise Refusal(INVALID_ARGUMENT, f"member '{min(taken)}' is filled in by eventd itself")
+    if (size := rough_size(data)) > MAX_EVENT_BYTES:
+        raise Refusal(TOO_LARGE, f"an event of some {size} bytes; at most {MAX_EVENT_BYTES} are allowed")
+    return data
+
+
+def rough_size(value: Any) -> int:
+    """About the bytes that a JSON value takes as text; cheaper than making the text."""
+    if isinstance(value, dict):
+        return sum(len(name) + 4 + rough_size(member) for name, member in value.items())
+    if isinstance(value, list):
+        return sum(2 + rough_size(item) for item in value)
+    return len(value) + 2 if isinstance(value, str) else 8
+
+
+def _answer(refusal: Refusal) -> MethodError:
+    return MethodError(ERROR_PREFIX + refusal.error, refusal.desc)

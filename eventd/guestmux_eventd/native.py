@@ -1,0 +1,146 @@
+"""The commands that eventd answers itself, at once and from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET
+
+from guestmux_eventd.agent_table import AgentTable
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.refusal import CommandFailure, command_not_found
+from guestmux_eventd.session_table import SessionTable
+from guestmux_protocol import commands
+from guestmux_protocol.commands import NATIVE, QMP_ONLY
+from guestmux_protocol.events import EVENTS
+from guestmux_protocol.introspection import introspect
+from guestmux_protocol.messages import Request
+from guestmux_protocol.patterns import EventFilter, PatternError
+from guestmux_protocol.schema import InvalidParameter
+from guestmux_protocol.sessions import Session
+from guestmux_protocol.version import VERSION, version_info
+
+
+class Host(Protocol):
+    """The host connection that a command came from."""
+
+    @property
+    def dialect(self) -> str:
+        """`qga` or `qmp`."""
+
+    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
+        """Pass events on from a position."""
+
+    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
+        """Pass on no more events, or none of these patterns."""
+
+
+class NativeCommands:
+    """eventd's own commands.
+
+    Args:
+        sessions: the guest's sessions.
+        agents: the registered agents.
+        log: the events.
+    """
+
+    def __init__(self, sessions: SessionTable, agents: AgentTable, log: EventLog) -> None:
+        self._sessions = sessions
+        self._agents = agents
+        self._log = log
+        self._handlers: dict[str, Callable[[Any, Host], Any]] = {
+            "guest-sync": self._sync,
+            "guest-sync-delimited": self._sync,
+            "guest-ping": lambda _arguments, _host: {},
+            "guest-info": self._info,
+            "guest-get-users": self._users,
+            "guest-get-sessions": lambda _arguments, _host: self.snapshot(),
+            "guest-query-schema": self._schema,
+            "guest-event-subscribe": self._subscribe,
+            "guest-event-unsubscribe": self._unsubscribe,
+            "query-version": lambda _arguments, _host: version_info(),
+            "query-commands": self._query_commands,
+        }
+
+    def serves(self, command: str, dialect: str) -> bool:
+        """Whether a port of this dialect has this command."""
+        return command in self._handlers and not (dialect == "qga" and command in QMP_ONLY)
+
+    def run(self, request: Request, host: Host) -> Any:
+        """Run a command.
+
+        Raises:
+            CommandFailure: it is none of eventd's, or its arguments are wrong.
+        """
+        if not self.serves(request.command, host.dialect):
+            raise command_not_found(request.command)
+        try:
+            arguments = NATIVE[request.command].parse(request.arguments)
+        except InvalidParameter as error:
+            raise CommandFailure(str(error)) from error
+        return self._handlers[request.command](arguments, host)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Every session with its agents, as JSON."""
+        return [self._session(session) for session in self._sessions]
+
+    def _session(self, session: Session) -> dict[str, Any]:
+        agents = [agent.info() for agent in self._agents.of_session(session.session)]
+        members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(session, agents=agents))
+        return members
+
+    def _sync(self, arguments: commands.GuestSync, host: Host) -> int:
+        # A host that syncs knows nothing of its past; an event would be taken for a reply (Proxmox, UTM).
+        if host.dialect == "qga":
+            host.unsubscribe(None)
+        return arguments.id
+
+    def _info(self, _arguments: commands.GuestInfo, host: Host) -> Any:
+        names = sorted(self._names(host.dialect))
+        supported = [commands.SupportedCommand(name=name) for name in names]
+        return msgspec.to_builtins(commands.GuestAgentInfo(version=VERSION, supported_commands=supported))
+
+    def _users(self, _arguments: commands.GuestGetUsers, _host: Host) -> Any:
+        earliest: dict[str, float] = {}
+        for session in self._sessions:
+            if session.session_class == "user":
+                known = earliest.get(session.user, session.login_time)
+                earliest[session.user] = min(known, session.login_time)
+        return [{"login-time": time, "user": user} for user, time in earliest.items()]
+
+    def _schema(self, _arguments: commands.GuestQuerySchema, host: Host) -> Any:
+        known = {**self._agents.commands(), **{name: NATIVE[name] for name in self._natives(host.dialect)}}
+        return introspect(known.values(), [*EVENTS.values(), *self._agents.events().values()])
+
+    def _query_commands(self, _arguments: commands.QueryCommands, host: Host) -> Any:
+        return [{"name": name} for name in sorted(self._names(host.dialect))]
+
+    def _subscribe(self, arguments: commands.GuestEventSubscribe, host: Host) -> Any:
+        try:
+            wanted = EventFilter(arguments.events)
+        except PatternError as error:
+            raise CommandFailure(str(error)) from error
+        position = arguments.since
+        if position is UNSET:
+            position = commands.Position(epoch=self._log.epoch, seq=self._log.last)
+        elif position.epoch == self._log.epoch and not 0 <= position.seq <= self._log.last:
+            raise CommandFailure(f"'since' is not in this journal, which ends at {self._log.last}")
+        host.subscribe(wanted, position.seq, position.epoch)
+        return {
+            "epoch": self._log.epoch,
+            "seq": self._log.last,
+            "snapshot": {"sessions": self.snapshot()},
+        }
+
+    def _unsubscribe(self, arguments: commands.GuestEventUnsubscribe, host: Host) -> Any:
+        host.unsubscribe(None if arguments.events is UNSET else arguments.events)
+        return {}
+
+    def _natives(self, dialect: str) -> Iterable[str]:
+        names = [name for name in self._handlers if self.serves(name, dialect)]
+        return names if dialect == "qga" else [*names, "qmp_capabilities"]
+
+    def _names(self, dialect: str) -> set[str]:
+        return {*self._natives(dialect), *self._agents.commands()}

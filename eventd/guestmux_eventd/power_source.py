@@ -1,0 +1,92 @@
+"""Shutdown, sleep and resume, announced by logind and held up until the host knows (systemd.io/INHIBITOR_LOCKS)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+from anyio.abc import TaskGroup
+
+from guestmux_eventd.login_manager import LOGIN_NAME, MANAGER_INTERFACE, LoginManager
+from guestmux_protocol import events
+from guestmux_protocol.registry import Data
+from guestmux_transport.bus import Bus
+from guestmux_transport.bus_signals import Signal
+from guestmux_transport.errors import BusError
+
+DELIVERY_PATIENCE = 3.0
+"""Seconds that shutdown or sleep waits for hosts; logind itself waits 5 s at the most (InhibitDelayMaxSec)."""
+
+Announce = Callable[[str, Data], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+
+class PowerSource:
+    """Holds logind's delay inhibitors and announces what they delay.
+
+    Args:
+        bus: the system bus.
+        announce: emits an event and returns when the hosts have it, or DELIVERY_PATIENCE passed.
+    """
+
+    def __init__(self, bus: Bus, announce: Announce) -> None:
+        self._bus = bus
+        self._logins = LoginManager(bus)
+        self._announce = announce
+        self._held: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<PowerSource holding {' '.join(self._held) or 'nothing'}>"
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Take the inhibitors and follow logind's announcements in `tasks`."""
+
+        def prepare_for_shutdown(signal: Signal) -> None:
+            tasks.start_soon(self._shutdown, signal.body[0])
+
+        def prepare_for_sleep(signal: Signal) -> None:
+            tasks.start_soon(self._sleep, signal.body[0])
+
+        for member, handler in (
+            ("PrepareForShutdown", prepare_for_shutdown),
+            ("PrepareForSleep", prepare_for_sleep),
+        ):
+            await self._bus.add_signal_handler(
+                sender=LOGIN_NAME, interface=MANAGER_INTERFACE, member=member, handler=handler
+            )
+        await self._hold("shutdown")
+        await self._hold("sleep")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for what in tuple(self._held):
+            self._let_go(what)
+
+    async def _shutdown(self, begins: bool) -> None:
+        if begins:
+            await self._announce("POWER_SHUTDOWN", events.PowerShutdown())
+            self._let_go("shutdown")
+        else:
+            await self._hold("shutdown")
+
+    async def _sleep(self, begins: bool) -> None:
+        if begins:
+            await self._announce("POWER_SLEEP", events.PowerSleep())
+            self._let_go("sleep")
+        else:
+            await self._announce("POWER_RESUME", events.PowerResume())
+            await self._hold("sleep")
+
+    async def _hold(self, what: str) -> None:
+        if what in self._held:
+            return
+        try:
+            self._held[what] = await self._logins.delay(what)
+        except BusError as error:
+            logger.warning("no delay inhibitor: the host may learn of a %s too late: %s", what, error)
+
+    def _let_go(self, what: str) -> None:
+        if what in self._held:
+            os.close(self._held.pop(what))

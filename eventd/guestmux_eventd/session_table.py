@@ -1,0 +1,169 @@
+"""The sessions that logind told of, and the events that their changes are. Synchronous: it decides, others act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from guestmux_protocol import events
+from guestmux_protocol.errors import GuestmuxError
+from guestmux_protocol.registry import Data
+from guestmux_protocol.sessions import Session
+
+MAX_SESSIONS = 4096
+"""logind itself stops at 8192 sessions (SessionsMax); a guest with half as many is broken already."""
+
+SILENT_CLASSES = frozenset({"manager", "manager-early", "background", "background-light", "none"})
+"""Session classes in which nobody sits: user managers and cron jobs."""
+
+Emission = tuple[str, Data]
+"""An event to emit: its name and its data."""
+
+
+class SessionNotFound(GuestmuxError):
+    """A host named a session that does not exist."""
+
+
+class SessionTable:
+    """Every session of the guest in which somebody may sit."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._foreground: dict[str, str] = {}
+        self._unconfirmed: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<SessionTable {' '.join(self._sessions)}>"
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._sessions
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def get(self, session: str) -> Session | None:
+        """The session, if there is such a one."""
+        return self._sessions.get(session)
+
+    def add(self, session: Session) -> list[Emission]:
+        """Take in a new session, or a known one's state after the bus was gone."""
+        known = self._sessions.get(session.session)
+        if known is not None:
+            changes = {name: getattr(session, name) for name in session.__struct_fields__}
+            return self.change(session.session, changes)
+        if session.session_class in SILENT_CLASSES or len(self._sessions) >= MAX_SESSIONS:
+            return []
+        self._sessions[session.session] = session
+        emissions: list[Emission] = [("SESSION_LOGIN", _login(session))]
+        if session.locked:
+            emissions.append(("SESSION_LOCK", events.SessionLock(**_ref(session), confirmed=True)))
+        if session.idle:
+            emissions.append(("SESSION_IDLE", events.SessionIdle(**_ref(session), idle=True)))
+        return emissions
+
+    def remove(self, session_id: str) -> list[Emission]:
+        """A session ended."""
+        session = self._sessions.pop(session_id, None)
+        self._unconfirmed.discard(session_id)
+        return [("SESSION_LOGOUT", events.SessionLogout(**_ref(session)))] if session else []
+
+    def keep_only(self, alive: set[str]) -> list[Emission]:
+        """End every session that is not among these; after the bus was gone."""
+        return [emission for gone in self._sessions.keys() - alive for emission in self.remove(gone)]
+
+    def change(self, session_id: str, changes: dict[str, Any]) -> list[Emission]:
+        """Take over changed members of a session."""
+        before = self._sessions.get(session_id)
+        if before is None:
+            return []
+        after = msgspec.structs.replace(before, **changes)
+        self._sessions[session_id] = after
+        return [*self._lock_events(before, after), *self._idle_events(before, after)]
+
+    def lock_unconfirmed(self, session_id: str) -> list[Emission]:
+        """Logind was asked to lock a session, and no screen locker said in time that it is locked."""
+        session = self._sessions.get(session_id)
+        if session is None or session.locked or session_id in self._unconfirmed:
+            return []
+        self._unconfirmed.add(session_id)
+        return [("SESSION_LOCK", events.SessionLock(**_ref(session), confirmed=False))]
+
+    def unlock_requested(self, session_id: str) -> list[Emission]:
+        """Logind was asked to unlock a session; an event only where a screen locker will say nothing."""
+        session = self._sessions.get(session_id)
+        if session is None or session_id not in self._unconfirmed:
+            return []
+        self._unconfirmed.discard(session_id)
+        return [("SESSION_UNLOCK", events.SessionUnlock(**_ref(session), confirmed=False))]
+
+    def set_foreground(self, seat: str, session_id: str) -> list[Emission]:
+        """A seat shows another session; an empty id for none."""
+        if self._foreground.get(seat, "") == session_id:
+            return []
+        self._foreground[seat] = session_id
+        session = self._sessions.get(session_id)
+        if session is None:
+            return [("SESSION_ACTIVE", events.SessionActive(seat=seat))]
+        active = events.SessionActive(seat=seat, session=session_id, user=session.user, uid=session.uid)
+        return [("SESSION_ACTIVE", active)]
+
+    def select(self, untrusted_selector: str) -> str:
+        """The id of the session that a host means.
+
+        Args:
+            untrusted_selector: a logind id, `active` (the foreground of seat0), or `user:NAME`
+                (the user's foreground session, else the one begun last).
+
+        Raises:
+            SessionNotFound: there is none now.
+        """
+        if untrusted_selector == "active":
+            session_id = self._foreground.get("seat0", "")
+        elif untrusted_selector.startswith("user:"):
+            session_id = self._of_user(untrusted_selector.removeprefix("user:"))
+        else:
+            session_id = untrusted_selector
+        if session_id not in self._sessions:
+            shown = untrusted_selector[:128]
+            raise SessionNotFound(f"there is no session '{shown}'; guest-get-sessions lists them")
+        return session_id
+
+    def _of_user(self, user: str) -> str:
+        theirs = [session for session in self._sessions.values() if session.user == user]
+        theirs.sort(key=lambda session: (session.session_class == "user", session.active, session.login_time))
+        return theirs[-1].session if theirs else ""
+
+    def _lock_events(self, before: Session, after: Session) -> list[Emission]:
+        if before.locked == after.locked:
+            return []
+        # A lock that was told as unconfirmed is told again: now it is known to hold.
+        self._unconfirmed.discard(after.session)
+        if not after.locked:
+            return [("SESSION_UNLOCK", events.SessionUnlock(**_ref(after), confirmed=True))]
+        return [("SESSION_LOCK", events.SessionLock(**_ref(after), confirmed=True))]
+
+    def _idle_events(self, before: Session, after: Session) -> list[Emission]:
+        if before.idle == after.idle:
+            return []
+        return [("SESSION_IDLE", events.SessionIdle(**_ref(after), idle=after.idle))]
+
+
+def _ref(session: Session) -> dict[str, Any]:
+    ref = {"session": session.session, "user": session.user, "uid": session.uid}
+    return {**ref, "seat": session.seat} if session.seat else ref
+
+
+def _login(session: Session) -> events.SessionLogin:
+    return events.SessionLogin(
+        **_ref(session),
+        type=session.type,
+        session_class=session.session_class,
+        tty=session.tty or UNSET,
+        desktop=session.desktop or UNSET,
+        service=session.service or UNSET,
+        remote=session.remote,
+        remote_host=session.remote_host or UNSET,
+    )

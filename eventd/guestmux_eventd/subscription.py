@@ -1,0 +1,59 @@
+"""What one host wants to hear of the event log, and how far it has heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestmux_eventd.event_log import EventLog
+from guestmux_protocol.events import VERIFIED
+from guestmux_protocol.patterns import EventFilter
+
+BATCH_BYTES = 32 * 1024
+"""Bytes taken from the log at a time: one write to a virtio-serial port."""
+
+
+class Subscription:
+    """A reader of the event log.
+
+    Args:
+        log: the log.
+        wanted: which names to pass on.
+        cursor: the number of the last event that the host has.
+        epoch: the log that the cursor counts in; another log's cursor is told as a gap.
+    """
+
+    def __init__(self, log: EventLog, wanted: EventFilter, cursor: int, epoch: str) -> None:
+        self.wanted = wanted
+        self.cursor = cursor
+        self._log = log
+        self._notices: list[bytes] = []
+        if epoch != log.epoch:
+            self._lose(1, log.first - 1, "new-epoch")
+            self.cursor = log.first - 1
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.cursor}/{self._log.last} {self.wanted!r}>"
+
+    def take(self) -> bytes:
+        """The next lines to send, about BATCH_BYTES of them; b"" when the host has everything."""
+        if self.cursor < self._log.first - 1:
+            self._lose(self.cursor + 1, self._log.first - 1, "slow-reader")
+            self.cursor = self._log.first - 1
+        lines, self._notices = self._notices, []
+        size = 0
+        for entry in self._log.after(self.cursor):
+            self.cursor = entry.seq
+            if entry.name in self.wanted:
+                lines.append(entry.line)
+                size += len(entry.line)
+                if size >= BATCH_BYTES:
+                    break
+        return b"".join(lines)
+
+    def forget(self, patterns: Iterable[str]) -> None:
+        """Stop passing on what only these patterns asked for."""
+        self.wanted = self.wanted.without(patterns)
+
+    def _lose(self, first: int, last: int, reason: str) -> None:
+        data = {"seq": last, "source": VERIFIED, "from": first, "to": last, "reason": reason}
+        self._notices.append(self._log.unnumbered("EVENTS_LOST", data))
