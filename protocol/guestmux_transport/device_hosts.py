@@ -1,0 +1,111 @@
+"""The hosts that come to one open character device and leave it: each gets a pipe of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Final
+
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES
+from guestmux_transport.edge import GONE, edge_poller
+from guestmux_transport.pipe import READ_BYTES, Pipe
+
+LEFTOVER_BYTES: Final = 1024 * 1024
+"""Most kept of what a host sent before it left; a virtio queue holds at most half of it (128 pages)."""
+
+_UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
+
+
+class DeviceHosts:
+    """Turns a device's edges into pipes.
+
+    The kernel shows a host's presence only as the absence of HUP: one that leaves and another that comes,
+    both between two looks of ours, are seen as one. That is what guest-sync is for.
+
+    Args:
+        name: the address, for the pipes' names.
+        fd: an open character device, taken over.
+        on_change: called when a host came or the device died.
+
+    Attributes:
+        dead: whether the descriptor can bring no host any more: unplugged, or a hung-up terminal.
+        must_restart: whether the host is still there, but its pipe was closed here; see restart().
+
+    Raises:
+        OSError: no descriptors are left to watch it with.
+    """
+
+    def __init__(self, name: str, fd: int, on_change: Callable[[], None]) -> None:
+        self._name = name
+        self._fd = fd
+        self._on_change = on_change
+        self._is_tty = os.isatty(fd)
+        self._current: Pipe | None = None
+        self._untaken: Pipe | None = None
+        self.dead = False
+        self.must_restart = False
+        self._watch = edge_poller().watch(fd, self._edge)
+
+    def take(self) -> Pipe | None:
+        """The newest host's pipe, once; None when that was given out already."""
+        pipe, self._untaken = self._untaken, None
+        return pipe
+
+    def restart(self) -> None:
+        """Begin anew with the host that is there; what it sent to the closed pipe is dropped."""
+        self.must_restart = False
+        self._read_out()
+        self._host_came()
+
+    def close(self) -> None:
+        """Close the device."""
+        self._watch.stop()
+        if self._untaken is not None:
+            self._untaken.close()
+        os.close(self._fd)
+
+    def _edge(self, events: int) -> None:
+        if events & GONE:
+            self._host_left()
+        elif not self.must_restart:
+            self._host_is_there(events)
+
+    def _host_is_there(self, events: int) -> None:
+        if self._current is None or self._current.gone:
+            self._host_came()
+        else:
+            self._current.edge(events)
+
+    def _host_came(self) -> None:
+        self._current = self._untaken = Pipe(
+            self._name, self._fd, self._let_go, half_close=False, write_bytes=DEVICE_WRITE_BYTES
+        )
+        self._on_change()
+
+    def _host_left(self) -> None:
+        self.must_restart = False
+        leftovers = self._read_out()
+        self.dead = self.dead or (self._is_tty and not os.isatty(self._fd))
+        if self._current is not None:
+            self._current.detach(leftovers)
+            self._current = None
+        self._on_change()
+
+    def _read_out(self) -> list[bytes]:
+        """Empty the device's input, so that the next host's bytes begin the next host's pipe."""
+        pieces: list[bytes] = []
+        room = LEFTOVER_BYTES
+        try:
+            while room > 0 and (data := os.read(self._fd, READ_BYTES)):
+                pieces.append(data)
+                room -= len(data)
+        except OSError as error:
+            self.dead = self.dead or error.errno in _UNPLUGGED
+        return pieces
+
+    def _let_go(self, pipe: Pipe) -> None:
+        if pipe is self._current:
+            self._current = None
+            self.must_restart = True
+            self._on_change()

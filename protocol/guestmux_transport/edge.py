@@ -1,0 +1,113 @@
+"""Edge-triggered epoll inside the asyncio loop: an idle descriptor costs nothing, whatever state it idles in.
+
+asyncio's own readers are level-triggered, so a virtio port without a host (HUP for ever), or one that nobody
+reads, wakes the loop again and again. Here the descriptors are in an epoll of their own, each reported once a
+change, and only that epoll's descriptor is a reader of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary
+
+READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP
+WRITABLE: Final = select.EPOLLOUT
+GONE: Final = select.EPOLLHUP | select.EPOLLERR
+
+EDGES_PER_TURN: Final = 256
+"""Descriptors looked after in one turn of the loop; the others stay ready in the kernel."""
+
+_INTEREST: Final = READABLE | WRITABLE | select.EPOLLHUP | select.EPOLLET
+
+
+class Watch:
+    """One descriptor under watch; `stop()` before closing the descriptor."""
+
+    def __init__(self, poller: EdgePoller, fd: int, on_edge: Callable[[int], None]) -> None:
+        self._poller = poller
+        self._fd = fd
+        self.on_edge = on_edge
+        self.active = True
+
+    def stop(self) -> None:
+        """Watch no longer. `on_edge` is not called again, not even for an edge fetched already."""
+        if self.active:
+            self.active = False
+            self._poller.forget(self._fd)
+
+
+class EdgePoller:
+    """The one edge-triggered epoll of a loop.
+
+    Attributes:
+        wakeups: how often the loop was woken for it; idleness is measured by this.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watches: dict[int, Watch] = {}
+        self._epoll: select.epoll | None = None
+        self.wakeups = 0
+
+    def watch(self, fd: int, on_edge: Callable[[int], None]) -> Watch:
+        """Call `on_edge(events)` in the loop once a change of readiness, beginning with the state of now.
+
+        Args:
+            fd: a non-blocking descriptor that supports poll.
+            on_edge: takes epoll's event bits; READABLE, WRITABLE and GONE select what is of interest.
+
+        Raises:
+            OSError: the descriptor cannot be polled (a regular file), or no descriptors are left.
+        """
+        epoll = self._epoll or self._start()
+        try:
+            epoll.register(fd, _INTEREST)
+        except OSError:
+            self._stop_if_unused()
+            raise
+        self._watches[fd] = watch = Watch(self, fd, on_edge)
+        return watch
+
+    def forget(self, fd: int) -> None:
+        """Drop a descriptor; called by `Watch.stop`."""
+        del self._watches[fd]
+        if self._epoll is not None:
+            self._epoll.unregister(fd)
+        self._stop_if_unused()
+
+    def _start(self) -> select.epoll:
+        self._epoll = epoll = select.epoll()
+        self._loop.add_reader(epoll.fileno(), self._wake)
+        return epoll
+
+    def _stop_if_unused(self) -> None:
+        if self._epoll is None or self._watches:
+            return
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        self._epoll = None
+
+    def _wake(self) -> None:
+        if self._epoll is None:
+            return
+        self.wakeups += 1
+        edges = self._epoll.poll(0, EDGES_PER_TURN)
+        # Looked up before any is called: a callback may close a descriptor, and its number be given out anew.
+        for watch, events in [(self._watches[fd], events) for fd, events in edges]:
+            if watch.active:
+                watch.on_edge(events)
+
+
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, EdgePoller] = WeakKeyDictionary()
+
+
+def edge_poller() -> EdgePoller:
+    """The running loop's poller, made at its first use; it holds no descriptor while nothing is watched."""
+    loop = asyncio.get_running_loop()
+    poller = _pollers.get(loop)
+    if poller is None:
+        poller = _pollers[loop] = EdgePoller(loop)
+    return poller

@@ -1,0 +1,281 @@
+"""A byte pipe: one connection to the other side, alike for all kinds of descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from guestmux_transport.edge import GONE, READABLE, WRITABLE
+from guestmux_transport.pipe_errors import PipeClosed
+
+READ_BYTES: Final = 64 * 1024
+"""Most that one receive() gives: few system calls, yet little enough to decode between two turns."""
+
+STEPS_PER_TURN: Final = 16
+"""receive() and drain() calls answered without a pause; then other tasks get their turn."""
+
+SOCKET_WRITE_BYTES: Final = 256 * 1024
+"""Most offered in one write to a socket; its buffer is about this large."""
+
+FLUSH_BYTES_PER_TURN: Final = 1024 * 1024
+"""Most of the pending bytes written in one turn of the loop, should the peer read as fast as we write."""
+
+LOW_WATER: Final = 64 * 1024
+"""drain() returns with this much pending, so that the kernel has work while more is made."""
+
+HIGH_WATER: Final = 1024 * 1024
+"""Writers should await drain() before write() when more than this is pending."""
+
+logger = logging.getLogger(__name__)
+
+
+class Pipe:
+    """One connection, over a non-blocking descriptor that somebody else watches and hands the edges of.
+
+    Made by ports and by `dial`, not by their users.
+
+    Args:
+        name: the address, for logs.
+        fd: the descriptor; used until the pipe is closed or detached, and never closed here.
+        on_close: called once, by close(), so that the owner of the descriptor lets go of it.
+        half_close: whether the end of input leaves the way out open: with sockets, not with devices.
+        write_bytes: most offered to the kernel in one write.
+
+    Attributes:
+        name: the address, for logs.
+        received: bytes that receive() gave so far.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        on_close: Callable[[Pipe], None],
+        *,
+        half_close: bool = True,
+        write_bytes: int = SOCKET_WRITE_BYTES,
+    ) -> None:
+        self.name = name
+        self.received = 0
+        self._fd = fd
+        self._on_close = on_close
+        self._half_close = half_close
+        self._write_bytes = write_bytes
+        self._outbox = bytearray()
+        self._leftovers: deque[bytes] = deque()
+        self._readable = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._closed = False
+        self._at_end = False
+        self._steps_left = STEPS_PER_TURN
+        self._flush_planned = False
+
+    def __repr__(self) -> str:
+        return f"<Pipe {self.name} {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """`OPEN`, `GONE` (the other side left; what it sent may still be received), or `CLOSED`."""
+        if self._closed:
+            return "CLOSED"
+        return "GONE" if self._gone.is_set() else "OPEN"
+
+    @property
+    def gone(self) -> bool:
+        """Whether the other side left altogether, or the pipe was closed here."""
+        return self._gone.is_set()
+
+    @property
+    def pending(self) -> int:
+        """Bytes taken by write() that the kernel did not take yet."""
+        return len(self._outbox)
+
+    async def receive(self) -> bytes:
+        """Give the next bytes, at most READ_BYTES.
+
+        Nothing is read ahead, so not receiving slows the sender down. One task at a time may wait here.
+
+        Returns:
+            Some bytes, or b"" when the other side will send no more. Replies may still reach it then.
+        """
+        await self._let_others_run()
+        while (data := self._take()) is None:
+            self._steps_left = STEPS_PER_TURN
+            await self._readable.wait()
+        self.received += len(data)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send `data`: at once what the kernel takes, the rest as room comes. Never blocks.
+
+        Dropped silently when the other side is gone. Not bounded here: see `pending`, HIGH_WATER and drain().
+        """
+        if self._gone.is_set():
+            return
+        if self._outbox:
+            self._outbox += data
+            return
+        taken = self._offer(memoryview(data))
+        if taken < len(data) and not self._gone.is_set():
+            self._outbox += memoryview(data)[taken:]
+
+    async def drain(self) -> None:
+        """Wait until no more than LOW_WATER bytes are pending.
+
+        Raises:
+            PipeClosed: the other side is gone, or the pipe was closed here.
+        """
+        await self._let_others_run()
+        await self._wait_pending(LOW_WATER)
+
+    async def flush(self) -> None:
+        """Wait until the kernel took everything.
+
+        Raises:
+            PipeClosed: the other side is gone, or the pipe was closed here.
+        """
+        await self._wait_pending(0)
+
+    async def finish(self, timeout: float) -> None:
+        """Send what is pending, then close.
+
+        Args:
+            timeout: seconds; a peer that does not read by then loses the rest.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self.flush()
+        except PipeClosed:
+            logger.debug("%s: the other side left first", self.name)
+        except TimeoutError:
+            logger.debug("%s: closed with %d bytes unsent", self.name, self.pending)
+        finally:
+            self.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the other side is gone altogether, or the pipe is closed here.
+
+        A peer that only shut its sending side (`socat - UNIX:...` at the end of its input) is not gone.
+        """
+        await self._gone.wait()
+
+    def close(self) -> None:
+        """End the pipe; what is pending is dropped, unread bytes as well."""
+        if self._closed:
+            return
+        self._closed = True
+        self._leftovers.clear()
+        self._end_reading()
+        self.lose()
+        self._on_close(self)
+
+    def edge(self, events: int) -> None:
+        """Take a change of the descriptor's readiness. For the descriptor's owner."""
+        if events & (READABLE | GONE):
+            self._readable.set()
+        if events & GONE:
+            self.lose()
+        elif events & WRITABLE:
+            self._flush_some()
+
+    def lose(self) -> None:
+        """The other side is gone: nothing can be sent any more. What it sent before may still be received."""
+        self._outbox = bytearray()  # not clear(): a write under way has the old one exported
+        self._gone.set()
+        self._drained.set()
+        self._readable.set()
+
+    def detach(self, leftovers: Iterable[bytes]) -> None:
+        """The other side left a descriptor that lives on, which is not touched again.
+
+        Args:
+            leftovers: what the other side sent before it left; receive() still gives it.
+        """
+        self._leftovers.extend(leftovers)
+        self._end_reading()
+        self.lose()
+
+    def _take(self) -> bytes | None:
+        """The next bytes, b"" at the end, None when there are none yet."""
+        if self._leftovers:
+            return self._leftovers.popleft()
+        data = self._read()
+        if data or (data is None and not self._gone.is_set()):
+            return data
+        self._end_reading()
+        if not self._half_close:
+            self.lose()
+        return b""
+
+    def _read(self) -> bytes | None:
+        if self._at_end:
+            return b""
+        self._readable.clear()
+        try:
+            return os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._broke(error)
+            return b""
+
+    def _end_reading(self) -> None:
+        self._at_end = True
+        self._readable.set()
+
+    async def _let_others_run(self) -> None:
+        if not self._steps_left:
+            self._steps_left = STEPS_PER_TURN
+            await asyncio.sleep(0)
+        self._steps_left -= 1
+
+    def _offer(self, data: memoryview) -> int:
+        """Write until the kernel takes no more, or a turn's share is done; returns what it took."""
+        taken = 0
+        share = data[:FLUSH_BYTES_PER_TURN]
+        try:
+            while taken < len(share):
+                taken += os.write(self._fd, share[taken : taken + self._write_bytes])
+        except BlockingIOError:
+            return taken
+        except OSError as error:
+            self._broke(error)
+            return taken
+        if taken < len(data):
+            self._plan_flush()
+        return taken
+
+    def _plan_flush(self) -> None:
+        # No edge will come, as the kernel still takes bytes.
+        if not self._flush_planned:
+            self._flush_planned = True
+            asyncio.get_running_loop().call_soon(self._flush_planned_now)
+
+    def _flush_planned_now(self) -> None:
+        self._flush_planned = False
+        self._flush_some()
+
+    def _flush_some(self) -> None:
+        if not self._outbox:
+            return
+        with memoryview(self._outbox) as view:
+            taken = self._offer(view)
+        del self._outbox[:taken]
+        self._drained.set()
+
+    async def _wait_pending(self, most: int) -> None:
+        while not self._gone.is_set():
+            if len(self._outbox) <= most:
+                return
+            self._drained.clear()
+            await self._drained.wait()
+        raise PipeClosed(f"{self.name}: the other side is gone")
+
+    def _broke(self, error: OSError) -> None:
+        logger.debug("%s: %s", self.name, error.strerror)
+        self.lose()
