@@ -2,20 +2,26 @@
 
 On connect it sends 0xFF and a guest-sync-delimited. A `qga` port answers it; a `qmp` port greets, and refuses it
 because the negotiation comes first. Neither needs a wait to be told from the other.
+
+The far end may be replaced while the connection lives on: QEMU keeps its chardev open when the guest reboots. A `qmp`
+guest then greets anew. Should it have stopped in the middle of a message, that greeting is garbled with the message's
+beginning; so after garbled bytes the guest is asked whether it still is the one that was negotiated with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
 from msgspec import Struct
 
-from guestmux_protocol.errors import FramingError, GuestmuxError
+from guestmux_protocol.errors import FramingError, GuestmuxError, JsonError
 from guestmux_protocol.framer import JsonFramer
-from guestmux_protocol.json_text import JsonError, decode
+from guestmux_protocol.json_text import decode
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
 from guestmux_protocol.messages import (
+    COMMAND_NOT_FOUND,
     ErrorReply,
     Event,
     Greeting,
@@ -26,12 +32,18 @@ from guestmux_protocol.messages import (
     parse_server_message,
 )
 
+ALREADY_NEGOTIATED = "Capabilities negotiation is already complete"
+"""How a `qmp` server refuses a second qmp_capabilities (monitor/qmp.c)."""
+
+CUT_SHORT = "a message ends in the middle: the guest's side was cut off while it wrote"
+
 
 class ClientState(Enum):
     """Where the connection stands."""
 
     SYNCING = "waiting for the guest's first word"
     NEGOTIATING = "negotiating capabilities"
+    CHECKING = "asking after garbled bytes whether the guest restarted"
     READY = "ready"
 
 
@@ -40,9 +52,9 @@ class Connected(Struct, frozen=True):
 
     Args:
         dialect: `qga` or `qmp`.
-        greeting: the guest's, on a `qmp` port.
-        again: True when the guest's side restarted under a connection that was ready:
-            requests under way are lost, subscriptions are gone.
+        greeting: the guest's, on a `qmp` port whose greeting was heard.
+        again: True when the guest's side restarted, or lost its place, under a connection that was ready:
+            requests under way are lost, subscriptions are gone. False after garbled bytes that cost nothing else.
     """
 
     dialect: str
@@ -67,26 +79,36 @@ class ClientConnection:
     """One connection to a guest, without I/O: bytes in, messages out.
 
     Args:
-        sync_id: a number that no earlier connection used, so that stale replies are told from ours.
+        sync_id: a number that no earlier connection used, so that stale replies are told from ours;
+            at least 2**31 below the greatest int64.
         limits: bounds on one message from the guest.
+
+    Attributes:
+        state: where the connection stands.
+        dialect: `qga` or `qmp`; `qga` until it is known.
+        greeting: the guest's latest, None where none was heard.
     """
 
     def __init__(self, sync_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.state = ClientState.SYNCING
+        self.dialect = "qga"
         self.greeting: Greeting | None = None
         self._framer = JsonFramer(limits)
-        self._sync_id = sync_id
+        self._prefix = sync_id
+        self._token = sync_id
         self._next_id = 0
         self._was_ready = False
-        self._outgoing = [b"\xff" + self._encode("guest-sync-delimited", {"id": sync_id}, f"sync-{sync_id}")]
+        self._enabled: list[str] = []
+        self._outgoing: list[bytes] = []
+        self._sync()
 
     def __repr__(self) -> str:
         return f"<ClientConnection {self.state.name} {self.dialect}>"
 
     @property
-    def dialect(self) -> str:
-        """`qmp` once a greeting came, else `qga`."""
-        return "qmp" if self.greeting else "qga"
+    def concurrent(self) -> bool:
+        """Whether requests overtake each other; else the guest answers them in order, one at a time."""
+        return "oob" in self._enabled
 
     def data_to_send(self) -> bytes:
         """The bytes to send now; call it after `__init__` and after every `receive` and `request`."""
@@ -94,7 +116,7 @@ class ClientConnection:
         return data
 
     def request(self, command: str, arguments: dict[str, Any]) -> str:
-        """Queue a request and give its id. On a `qmp` port it runs concurrently with the others.
+        """Queue a request and give its id. Where `oob` was negotiated it runs concurrently with the others.
 
         Raises:
             NotReady: the guest has not answered yet.
@@ -102,51 +124,93 @@ class ClientConnection:
         """
         if self.state is not ClientState.READY:
             raise NotReady(f"the guest is not ready for requests: {self.state.value}")
+        request_id = f"{self._prefix}-{self._next_id + 1}"
+        self._send(command, arguments, request_id, oob=self.concurrent)
         self._next_id += 1
-        request_id = f"{self._sync_id}-{self._next_id}"
-        self._outgoing.append(self._encode(command, arguments, request_id, oob=self.greeting is not None))
         return request_id
 
     def receive(self, data: bytes) -> list[Received]:
         """The messages in the guest's bytes, in order."""
-        received = (self._read(value) for value in self._framer.feed(data))
-        return [message for message in received if message is not None]
+        return list(self._messages(data))
 
-    def _encode(
-        self, command: str, arguments: dict[str, Any], request_id: str, *, oob: bool = False
-    ) -> bytes:
-        return encode_request(Request(command, arguments, request_id, oob))
+    def _messages(self, data: bytes) -> Iterator[Received]:
+        for item in self._frame(data):
+            message = self._read(item)
+            if message is not None:
+                yield message
+
+    def _frame(self, data: bytes) -> list[bytes | FramingError]:
+        """Cut into values. A message is one line, so what is open at a line's end will never be finished."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            return self._framer.feed(data)
+        items = self._framer.feed(data[:end])
+        if self._framer.buffered:
+            items.append(FramingError(CUT_SHORT))
+        self._framer.reset()
+        return items + self._framer.feed(data[end:])
 
     def _read(self, untrusted_value: bytes | FramingError) -> Received | None:
         if isinstance(untrusted_value, FramingError):
-            return Garbled(untrusted_value.desc)
+            return self._garbled(untrusted_value.desc)
         try:
             message = parse_server_message(decode(untrusted_value))
         except JsonError as error:
-            return Garbled(error.desc)
+            return self._garbled(error.desc)
         except MessageError as error:
-            return Garbled(str(error))
+            return Garbled(error.desc)
         if isinstance(message, Greeting):
-            self._greeted(message)
+            self.greeting = message
+            self._negotiate(ClientState.NEGOTIATING, [name for name in message.capabilities if name == "oob"])
             return None
         return self._advance(message)
 
-    def _greeted(self, greeting: Greeting) -> None:
-        self.greeting = greeting
-        self.state = ClientState.NEGOTIATING
-        enable = [name for name in greeting.capabilities if name == "oob"]
-        self._outgoing.append(self._encode("qmp_capabilities", {"enable": enable}, f"hello-{self._sync_id}"))
+    def _garbled(self, desc: str) -> Garbled:
+        if self.state is ClientState.READY:
+            if self.dialect == "qmp":
+                self._negotiate(ClientState.CHECKING, ["oob"] if self.concurrent else [])
+            else:
+                self._sync(ClientState.CHECKING)
+        return Garbled(desc)
+
+    def _sync(self, state: ClientState = ClientState.SYNCING) -> None:
+        self.state = state
+        self._token += 1
+        self._outgoing.append(b"\xff")
+        self._send("guest-sync-delimited", {"id": self._token}, f"sync-{self._token}")
+
+    def _negotiate(self, state: ClientState, enable: list[str]) -> None:
+        self.state = state
+        self.dialect = "qmp"
+        self._enabled = enable
+        self._token += 1
+        self._send("qmp_capabilities", {"enable": enable}, f"hello-{self._token}")
+
+    def _send(self, command: str, arguments: dict[str, Any], request_id: str, *, oob: bool = False) -> None:
+        self._outgoing.append(encode_request(Request(command, arguments, request_id, oob)))
 
     def _advance(self, message: Reply | ErrorReply | Event) -> Received | None:
         if self.state is ClientState.READY:
             return message
-        expected = {
-            ClientState.SYNCING: f"sync-{self._sync_id}",
-            ClientState.NEGOTIATING: f"hello-{self._sync_id}",
-        }[self.state]
-        # What else comes now answers an earlier host, or is the refusal of our sync by a qmp port.
-        if not isinstance(message, Reply) or message.id != expected:
-            return None
+        if isinstance(message, Event) or message.id not in (f"sync-{self._token}", f"hello-{self._token}"):
+            # While it is only being checked the guest may well answer. Before that it answers an earlier host.
+            return message if self.state is ClientState.CHECKING else None
+        if isinstance(message, Reply):
+            return self._connected(again=self._was_ready)
+        return self._refused(message)
+
+    def _refused(self, refusal: ErrorReply) -> Connected | None:
+        """The guest refused our sync or our qmp_capabilities."""
+        if refusal.desc.startswith(ALREADY_NEGOTIATED):
+            return self._connected(again=False)
+        if self._enabled:
+            self._negotiate(self.state, [])
+        elif self.dialect == "qga" and refusal.error_class == COMMAND_NOT_FOUND:
+            # A qmp port whose greeting was lost, as on a pty that nobody had open.
+            self._negotiate(self.state, ["oob"])
+        return None
+
+    def _connected(self, *, again: bool) -> Connected:
         self.state = ClientState.READY
-        again, self._was_ready = self._was_ready, True
+        self._was_ready = True
         return Connected(self.dialect, self.greeting, again)
