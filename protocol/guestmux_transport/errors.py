@@ -1,7 +1,5 @@
 """What can go wrong at the edges: every OSError and library error becomes one of these."""
 
-# ruff: noqa: N818 - the names say what happened
-
 from guestmux_protocol.errors import GuestmuxError, RemoteError
 
 
