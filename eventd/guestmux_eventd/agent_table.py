@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from guestmux_eventd.identity import Identity
 from guestmux_eventd.refusal import ALREADY_REGISTERED, INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
@@ -66,7 +68,11 @@ class AgentTable:
 
     def __init__(self) -> None:
         self._agents: dict[tuple[str, str], Agent] = {}
+        self._by_sender: dict[str, list[Agent]] = {}
+        self._by_session: dict[str, list[Agent]] = {}
+        self._by_user: Counter[int] = Counter()
         self._routes: dict[tuple[str, str], Agent] = {}
+        self._served: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<AgentTable {len(self._agents)} agents>"
@@ -87,7 +93,11 @@ class AgentTable:
         self._refuse_excess(agent)
         self._refuse_foreign_names(agent)
         self._agents[agent.sender, agent.path] = agent
+        self._by_sender.setdefault(agent.sender, []).append(agent)
+        self._by_session.setdefault(agent.session, []).append(agent)
+        self._by_user[agent.identity.uid] += 1
         self._routes.update({(agent.session, command): agent for command in agent.commands})
+        self._served.update(agent.commands.keys())
         registered = events.AgentRegistered(
             session=agent.session,
             agent=agent.name,
@@ -102,8 +112,11 @@ class AgentTable:
         """Drop an agent; nothing if it is gone already."""
         if self._agents.pop((agent.sender, agent.path), None) is None:
             return []
+        self._by_sender[agent.sender].remove(agent)
+        self._by_session[agent.session].remove(agent)
         for command in agent.commands:
             del self._routes[agent.session, command]
+        self._forget_empty(agent)
         gone = events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
         return [("AGENT_GONE", gone)]
 
@@ -113,11 +126,11 @@ class AgentTable:
 
     def of_sender(self, sender: str) -> list[Agent]:
         """The agents of one bus client."""
-        return [agent for agent in self._agents.values() if agent.sender == sender]
+        return list(self._by_sender.get(sender, ()))
 
     def of_session(self, session: str) -> list[Agent]:
         """The agents of one session."""
-        return [agent for agent in self._agents.values() if agent.session == session]
+        return list(self._by_session.get(session, ()))
 
     def route(self, session: str, command: str) -> Agent | None:
         """The agent that serves a command in a session."""
@@ -125,7 +138,7 @@ class AgentTable:
 
     def serves(self, command: str) -> bool:
         """Whether any agent in any session serves a command."""
-        return any(command in agent.commands for agent in self._agents.values())
+        return self._served[command] > 0
 
     def commands(self) -> dict[str, Command]:
         """Every command that some agent serves."""
@@ -134,6 +147,15 @@ class AgentTable:
     def events(self) -> dict[str, EventType]:
         """Every event that some agent declared."""
         return {name: event for agent in self._agents.values() for name, event in agent.events.items()}
+
+    def _forget_empty(self, agent: Agent) -> None:
+        """Senders come and go without end; an empty entry for each would fill the memory."""
+        if not self._by_sender[agent.sender]:
+            del self._by_sender[agent.sender]
+        if not self._by_session[agent.session]:
+            del self._by_session[agent.session]
+        _count_down(self._by_user, [agent.identity.uid])
+        _count_down(self._served, agent.commands)
 
     def _refuse_duplicate(self, agent: Agent) -> None:
         if (agent.sender, agent.path) in self._agents:
@@ -151,8 +173,7 @@ class AgentTable:
         if len(self._agents) >= MAX_AGENTS:
             raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_AGENTS} agents can be registered")
         uid = agent.identity.uid
-        theirs = sum(other.identity.uid == uid for other in self._agents.values())
-        if uid != 0 and theirs >= MAX_AGENTS_PER_USER:
+        if uid != 0 and self._by_user[uid] >= MAX_AGENTS_PER_USER:
             raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_AGENTS_PER_USER} agents a user")
 
     def _refuse_foreign_names(self, agent: Agent) -> None:
@@ -167,3 +188,13 @@ class AgentTable:
             if taken := RESERVED_MEMBERS & {member.name for member in event.data.members}:
                 desc = f"event '{name}' declares '{min(taken)}', which eventd fills in itself"
                 raise Refusal(INVALID_ARGUMENT, desc)
+
+
+Key = TypeVar("Key")
+
+
+def _count_down(counter: Counter[Key], keys: Iterable[Key]) -> None:
+    for key in keys:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]

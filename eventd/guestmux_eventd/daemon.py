@@ -65,7 +65,7 @@ class Daemon:
         self._bus_tried = anyio.Event()
         self._hosts.watch(self._hosts_changed)
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    async def run(self, ready: Callable[[], object]) -> None:
         """Serve until cancelled.
 
         Args:

@@ -148,11 +148,18 @@ class HostSession:
 
     async def _read(self, tasks: TaskGroup) -> None:
         while data := await self._pipe.receive():
+            replies: list[bytes] = []
             for incoming in self._dialect.receive(data):
                 if isinstance(incoming, Request) and incoming.oob:
-                    self._start_concurrent(incoming, tasks)
-                elif not self._answer_now(incoming):
+                    replies.append(self._start_concurrent(incoming, tasks))
+                elif (reply := self._answer_now(incoming)) is not None:
+                    replies.append(reply)
+                else:
+                    # What stands before it in the same bytes is answered before anybody waits for it.
+                    self._pipe.write(b"".join(replies))
+                    replies.clear()
                     await self._queue(incoming)
+            self._pipe.write(b"".join(replies))
             if self._pipe.pending > HIGH_WATER:
                 await self._pipe.drain()
 
@@ -162,17 +169,15 @@ class HostSession:
             await self._queue_changed.wait()
         await self._pipe.flush()
 
-    def _answer_now(self, incoming: Incoming) -> bool:
-        """Answer what needs no waiting, unless something else must be answered first."""
+    def _answer_now(self, incoming: Incoming) -> bytes | None:
+        """The reply to what needs no waiting; None when it has to, or when something else is answered first."""
         if self._waiting or self._answering:
-            return False
+            return None
         if isinstance(incoming, Answered):
-            self._pipe.write(incoming.data)
-        elif self._natives.serves(incoming.command, self.dialect):
-            self._pipe.write(self._run_native(incoming))
-        else:
-            return False
-        return True
+            return incoming.data
+        if self._natives.serves(incoming.command, self.dialect):
+            return self._run_native(incoming)
+        return None
 
     async def _queue(self, incoming: Incoming) -> None:
         while len(self._waiting) >= MAX_WAITING:
@@ -189,15 +194,16 @@ class HostSession:
             self._answering = False
             self._queue_changed.notify()
 
-    def _start_concurrent(self, request: Request, tasks: TaskGroup) -> None:
+    def _start_concurrent(self, request: Request, tasks: TaskGroup) -> bytes:
+        """The reply to a concurrent request, or b"" when it comes later."""
+        if self._natives.serves(request.command, self.dialect):
+            return self._run_native(request)
         if self._concurrent >= MAX_CONCURRENT:
             desc = f"{MAX_CONCURRENT} concurrent commands are under way; wait for one to finish"
-            self._pipe.write(self._dialect.error(request, GENERIC_ERROR, desc))
-        elif self._natives.serves(request.command, self.dialect):
-            self._pipe.write(self._run_native(request))
-        else:
-            self._concurrent += 1
-            tasks.start_soon(self._answer_concurrent, request)
+            return self._dialect.error(request, GENERIC_ERROR, desc)
+        self._concurrent += 1
+        tasks.start_soon(self._answer_concurrent, request)
+        return b""
 
     async def _answer_concurrent(self, request: Request) -> None:
         await self._answer(request)

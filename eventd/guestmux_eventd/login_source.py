@@ -60,6 +60,7 @@ class LoginSource:
         self._publish = publish
         self._sleep = sleep
         self._stale = False
+        self._unconfirmed: dict[str, anyio.CancelScope] = {}
         self._paths: dict[str, str] = {}
         self._seats: dict[str, str] = {}
         self._send, self._jobs = anyio.create_memory_object_stream[Job](MAX_SIGNALS)
@@ -188,16 +189,21 @@ class LoginSource:
 
     def _lock_asked(self, signal: Signal) -> None:
         session_id = self._paths.get(signal.path, "")
+        if session_id in self._sessions and session_id not in self._unconfirmed:
+            self._unconfirmed[session_id] = anyio.CancelScope()
+            self._tasks.start_soon(self._wait_for_locker, session_id)
 
-        async def tell_later() -> None:
+    async def _wait_for_locker(self, session_id: str) -> None:
+        with self._unconfirmed[session_id] as scope:
             await self._sleep(LOCKER_PATIENCE)
+        del self._unconfirmed[session_id]
+        if not scope.cancelled_caught:
             self._publish(self._sessions.lock_unconfirmed(session_id))
-
-        if session_id in self._sessions:
-            self._tasks.start_soon(tell_later)
 
     def _unlock_asked(self, signal: Signal) -> None:
         session_id = self._paths.get(signal.path, "")
+        if session_id in self._unconfirmed:
+            self._unconfirmed[session_id].cancel()
 
         async def tell() -> None:
             self._publish(self._sessions.unlock_requested(session_id))

@@ -77,7 +77,7 @@ class Manager:
         self._publish = publish
         self._emit_rate = emit_rate
         self._present: set[str] = set()
-        self._told: tuple[bool, list[str]] = (False, [])
+        self._told: dict[str, object] = {"HostConnected": False, "WantedEvents": []}
 
     def interface(self) -> Interface:
         """The interface, for the bus and for the XML in docs/."""
@@ -106,15 +106,16 @@ class Manager:
 
     def hosts_changed(self) -> None:
         """Tell agents what hosts want now."""
-        told = (self._hosts.connected, self._hosts.wanted())
-        changed = [
-            name
-            for name, old, new in zip(("HostConnected", "WantedEvents"), self._told, told, strict=True)
-            if old != new
-        ]
-        self._told = told
-        if changed:
+        now = {"HostConnected": self._hosts.connected, "WantedEvents": self._hosts.wanted()}
+        changed = [name for name, value in now.items() if self._told.get(name) != value]
+        if not changed:
+            return
+        self._told = now
+        try:
             self._bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, *changed)
+        except BusError as error:
+            # Agents that miss it watch too much or too little until the next change; the host must not suffer.
+            logger.warning("agents were not told what hosts want: %s", error)
 
     def session_ended(self, session: str) -> None:
         """Drop the agents of a session that is over."""

@@ -88,7 +88,7 @@ class AgentGone(Data, frozen=True, kw_only=True):
 
     session: str
     agent: str
-    reason: Annotated[str, doc("unregistered, disconnected, session-ended or replaced.")]
+    reason: Annotated[str, doc("unregistered, disconnected, session-ended or bus-lost.")]
 
 
 @event(EVENTS, "POWER_SHUTDOWN")
