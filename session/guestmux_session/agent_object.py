@@ -1,0 +1,142 @@
+"""org.guestmux.Agent1: the object by which eventd calls an agent."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from guestmux_protocol.json_text import JsonError, encode
+from guestmux_protocol.schema import InvalidParameter, validate
+from guestmux_session import errors
+from guestmux_session.calls import CallTable, TooManyCalls
+from guestmux_session.declarations import Served
+from guestmux_session.errors import CommandError
+from guestmux_transport.bus_exports import IncomingCall, Interface, Results
+from guestmux_transport.errors import InvalidValue, MethodError
+from guestmux_transport.names import AGENT_INTERFACE
+from guestmux_transport.values import Variant, from_json, to_json
+
+logger = logging.getLogger(__name__)
+
+MAX_SHOWN = 128
+"""Characters of the caller's text that an error repeats."""
+
+
+class AgentObject:
+    """Takes calls from eventd alone and runs the commands.
+
+    Args:
+        served: the agent's commands now, by name.
+        calls: runs them.
+        is_manager: whether a unique name owns org.guestmux.Manager1 at this moment.
+        released: eventd ended the registration.
+    """
+
+    def __init__(
+        self,
+        served: Mapping[str, Served],
+        calls: CallTable,
+        is_manager: Callable[[str], bool],
+        released: Callable[[], None],
+    ) -> None:
+        self._served = served
+        self._calls = calls
+        self._is_manager = is_manager
+        self._released = released
+
+    def interface(self) -> Interface:
+        """The interface, for the bus."""
+        return Interface(
+            AGENT_INTERFACE,
+            methods={
+                "Call": ("sa{sv}a{sv}", "a{sv}", self._call),
+                "Cancel": ("t", "", self._cancel),
+                "Release": ("", "", self._release),
+            },
+        )
+
+    def _call(self, call: IncomingCall) -> Awaitable[Results]:
+        self._check_sender(call)
+        name, untrusted_arguments, untrusted_context = call.body
+        served = self._find(name)
+        call_id, seconds = _context(untrusted_context)
+        prepared = _prepare(served, untrusted_arguments)
+        try:
+            self._calls.check(call_id)
+        except TooManyCalls as error:
+            raise MethodError(errors.LIMIT_EXCEEDED, error.desc) from error
+        except CommandError as error:
+            raise MethodError(errors.INVALID_ARGUMENT, error.desc) from error
+        return self._run(served, prepared, call_id, seconds)
+
+    async def _run(
+        self, served: Served, prepared: Callable[[], Any], call_id: int | None, seconds: float | None
+    ) -> Results:
+        async def work() -> Any:
+            if served.blocking:
+                return await self._calls.in_thread(prepared)
+            return await prepared()
+
+        name = served.description.name
+        try:
+            value = await self._calls.run(name, work, call_id=call_id, seconds=seconds)
+            return ({"return": _result(served, value)},)
+        except CommandError as error:
+            raise MethodError(errors.COMMAND_FAILED, error.desc) from error
+
+    def _cancel(self, call: IncomingCall) -> Results:
+        self._check_sender(call)
+        self._calls.cancel(call.body[0])
+        return ()
+
+    def _release(self, call: IncomingCall) -> Results:
+        self._check_sender(call)
+        self._released()
+        return ()
+
+    def _check_sender(self, call: IncomingCall) -> None:
+        if not self._is_manager(call.sender):
+            raise MethodError(errors.DENIED, "only the owner of org.guestmux.Manager1 may call an agent")
+
+    def _find(self, untrusted_name: str) -> Served:
+        served = self._served.get(untrusted_name)
+        if served is None:
+            text = f"The command {untrusted_name[:MAX_SHOWN]} has not been found"
+            raise MethodError(errors.COMMAND_NOT_FOUND, text)
+        return served
+
+
+def _context(untrusted_context: dict[str, Variant]) -> tuple[int | None, float | None]:
+    """The call's id and the seconds it has; members that are not known are left alone."""
+    call_id, deadline = untrusted_context.get("id"), untrusted_context.get("deadline")
+    if call_id is not None and call_id.signature != "t":
+        raise MethodError(errors.INVALID_ARGUMENT, "the context's 'id' must be of type t")
+    if deadline is None:
+        return (call_id.value if call_id else None), None
+    if deadline.signature != "d" or math.isnan(deadline.value):
+        raise MethodError(errors.INVALID_ARGUMENT, "the context's 'deadline' must be of type d, in seconds")
+    return (call_id.value if call_id else None), max(0.0, deadline.value)
+
+
+def _prepare(served: Served, untrusted_arguments: dict[str, Variant]) -> Callable[[], Any]:
+    try:
+        return served.prepare(to_json(untrusted_arguments))
+    except (InvalidValue, InvalidParameter) as error:
+        raise MethodError(errors.INVALID_ARGUMENT, str(error)) from error
+
+
+def _result(served: Served, value: Any) -> Variant:
+    """A command's result as its schema says; whatever else a method returned is its author's mistake."""
+    name = served.description.name
+    try:
+        plain = msgspec.to_builtins({} if value is None and served.nothing else value, str_keys=True)
+        validate(served.description.returns, plain, "return")
+        encode(plain)
+        return from_json(plain)
+    except (TypeError, ValueError, RecursionError, InvalidParameter, JsonError, InvalidValue) as error:
+        logger.error("%s returned what it did not declare: %s", name, error)
+        raise CommandError(f"internal error in {name}; the agent's log says more") from error

@@ -1,0 +1,160 @@
+"""The calls that an agent is running: bounded in number, each with a deadline, each cancellable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from guestmux_session.errors import CommandError
+
+MAX_CALLS = 16
+"""Calls that run at a time: as many as eventd has open to one agent (pending_per_destination in its bus limits)."""
+
+MAX_DESC = 1000
+"""Characters of an error's text: eventd passes on no more."""
+
+Work = Callable[[], Coroutine[Any, Any, Any]]
+
+logger = logging.getLogger(__name__)
+
+
+class TooManyCalls(CommandError):
+    """Too many calls are running already."""
+
+
+@dataclass(eq=False)
+class _Running:
+    """A call under way.
+
+    Attributes:
+        reason: why nobody waits for its result any more; None while somebody does.
+        woken: done once there is a reason.
+    """
+
+    call_id: int | None
+    task: asyncio.Task[Any]
+    woken: asyncio.Future[None]
+    reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self.woken.cancel()
+        self.task.cancel()
+
+
+class CallTable:
+    """Runs commands, each in a task of its own.
+
+    A call that is cancelled is answered at once, but counts until its method has really ended.
+
+    Args:
+        limit: calls at a time.
+    """
+
+    def __init__(self, limit: int = MAX_CALLS) -> None:
+        self._limit = limit
+        self._calls: set[_Running] = set()
+        self._threads = ThreadPoolExecutor(limit, thread_name_prefix="command")
+
+    def __repr__(self) -> str:
+        return f"<CallTable {len(self._calls)} of {self._limit}>"
+
+    def check(self, call_id: int | None) -> None:
+        """See whether a call can begin.
+
+        Raises:
+            TooManyCalls: not before another ended.
+            CommandError: a call of that number is running.
+        """
+        if len(self._calls) >= self._limit:
+            raise TooManyCalls(f"{self._limit} calls are running in this agent; try again when one has ended")
+        if call_id is not None and any(call.call_id == call_id for call in self._calls):
+            raise CommandError(f"a call with the id {call_id} is running")
+
+    async def run(self, name: str, work: Work, *, call_id: int | None, seconds: float | None) -> Any:
+        """Run a command to its end, its deadline or its cancellation.
+
+        Args:
+            name: the command, for texts and the log.
+            work: calls the method.
+            call_id: what `cancel` will name it by.
+            seconds: its deadline; None for none.
+
+        Raises:
+            CommandError: it failed, was cancelled or was too slow; the text is for the host.
+        """
+        call = self._begin(call_id, work)
+        try:
+            await asyncio.wait({call.task, call.woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            call.stop("nobody waits for it any more")
+            raise
+        if call.reason is None and not call.task.done():
+            call.stop(f"{name} took longer than its {seconds or 0:g} s and was cancelled")
+        if call.reason is not None:
+            raise CommandError(call.reason)
+        return _outcome(name, call.task)
+
+    def cancel(self, call_id: int) -> None:
+        """Cancel a call; nothing when it has ended."""
+        for call in self._calls:
+            if call.call_id == call_id:
+                call.stop("cancelled by the caller")
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel every call."""
+        for call in self._calls:
+            call.stop(reason)
+
+    def close(self) -> None:
+        """Cancel every call, for good. Threads that run a command end when it does."""
+        self.cancel_all("the agent is stopping")
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, call_id: int | None, work: Work) -> _Running:
+        loop = asyncio.get_running_loop()
+        call = _Running(call_id, loop.create_task(work()), loop.create_future())
+        self._calls.add(call)
+        call.task.add_done_callback(lambda _task: self._ended(call))
+        return call
+
+    def _ended(self, call: _Running) -> None:
+        self._calls.discard(call)
+        if call.reason is not None and not call.task.cancelled() and (error := call.task.exception()):
+            logger.info("a call that was given up ended with %r", error)
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any:
+        """Run a blocking method beside the loop."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work))
+
+
+def _outcome(name: str, task: asyncio.Task[Any]) -> Any:
+    """A task's result; what it raised is for the log, except for what its author meant the host to read."""
+    if task.cancelled():
+        raise CommandError(f"{name} was cancelled in the agent")
+    error = task.exception()
+    if error is None:
+        return task.result()
+    meant = _alone(error)
+    if isinstance(meant, CommandError):
+        raise CommandError(_one_line(meant.desc)) from error
+    logger.error("internal error in %s", name, exc_info=error)
+    raise CommandError(f"internal error in {name}; the agent's log says more") from error
+
+
+def _alone(error: BaseException) -> BaseException:
+    """The error itself where a task group wrapped it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_DESC] or "failed, and gave no reason"

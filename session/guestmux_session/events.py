@@ -1,0 +1,85 @@
+"""How a class declares its events, and what emits them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from guestmux_protocol.registry import Data, EventType
+from guestmux_protocol.schema import Object
+from guestmux_protocol.schema_python import from_python
+
+DataType = TypeVar("DataType", bound=Data)
+
+
+class Emitter(Protocol):
+    """What an event needs of its agent."""
+
+    async def emit(self, event: str, data: Data | dict[str, Any]) -> int:
+        """Send an event to the host."""
+
+    def wanted(self, event: str) -> bool:
+        """Whether a host subscribed to it."""
+
+    async def until_wanted(self, event: str) -> None:
+        """Wait until a host has."""
+
+
+class BoundEvent(Generic[DataType]):
+    """An event of one agent: call it to emit it."""
+
+    def __init__(self, agent: Emitter, name: str) -> None:
+        self._agent = agent
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<BoundEvent {self.name}>"
+
+    async def __call__(self, data: DataType) -> int:
+        """Emit it; returns its number in the journal. Raises as `Agent.emit` does."""
+        return await self._agent.emit(self.name, data)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a host subscribed to it; there is no need to watch what nobody wants."""
+        return self._agent.wanted(self.name)
+
+    async def until_wanted(self) -> None:
+        """Wait until a host subscribed to it."""
+        await self._agent.until_wanted(self.name)
+
+
+class Event(Generic[DataType]):
+    """Declares an event of an agent, as a member of its class.
+
+    Args:
+        name: as the host sees it; with a downstream prefix, as `__org.example_TICKED`.
+        data: the class of its data.
+        doc: what it tells; the data's docstring where not given.
+    """
+
+    def __init__(self, name: str, data: type[DataType], doc: str = "") -> None:
+        kind = from_python(data)
+        assert isinstance(kind, Object)
+        self.description = EventType(name, doc or inspect.cleandoc(data.__doc__ or ""), kind, "bounded")
+
+    @overload
+    def __get__(self, agent: None, cls: type) -> Event[DataType]: ...
+
+    @overload
+    def __get__(self, agent: Emitter, cls: type) -> BoundEvent[DataType]: ...
+
+    def __get__(self, agent: Emitter | None, cls: type) -> Event[DataType] | BoundEvent[DataType]:
+        """The event of one agent; of the class, its declaration."""
+        return self if agent is None else BoundEvent(agent, self.description.name)
+
+
+def events_of(owner: object) -> dict[str, EventType]:
+    """The events that an object's class declares, by name."""
+    return {event.description.name: event.description for event in _declared(type(owner))}
+
+
+def _declared(cls: type) -> Iterator[Event[Any]]:
+    for base in reversed(cls.__mro__):
+        yield from (value for value in vars(base).values() if isinstance(value, Event))

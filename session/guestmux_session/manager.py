@@ -1,0 +1,179 @@
+"""org.guestmux.Manager1 as an agent sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from guestmux_session.errors import BadAnswer, Disconnected, ManagerRefused, from_bus
+from guestmux_session.pulse import Pulse
+from guestmux_session.wanted import EVERYTHING, NOTHING, Wanted
+from guestmux_transport.bus import Bus
+from guestmux_transport.bus_signals import Signal
+from guestmux_transport.errors import BusError, CallError
+from guestmux_transport.names import (
+    DBUS_INTERFACE,
+    DBUS_NAME,
+    DBUS_PATH,
+    MANAGER_INTERFACE,
+    MANAGER_NAME,
+    MANAGER_PATH,
+    PROPERTIES_INTERFACE,
+)
+from guestmux_transport.values import Variant
+
+CALL_TIMEOUT = 25.0
+"""Seconds: eventd asks bus and logind who we are, and logind is slow while many log in."""
+
+_NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner"
+
+
+class Manager:
+    """eventd's manager object, whoever owns its name at the moment.
+
+    Args:
+        bus: where it is.
+        changed: beaten when owner or wanted changed.
+
+    Attributes:
+        owner: the unique name of the process that owns the name now; None for nobody.
+        wanted: the events that hosts subscribed to.
+    """
+
+    def __init__(self, bus: Bus, changed: Pulse) -> None:
+        self._bus = bus
+        self.owner: str | None = None
+        self.wanted = NOTHING
+        self.changed = changed
+        self._owner_signals = 0
+        self._wanted_signals = 0
+
+    def __repr__(self) -> str:
+        return f"<Manager {self.owner or 'GONE'}>"
+
+    async def start(self) -> None:
+        """Find out who owns the name, and hear of it from now on.
+
+        Raises:
+            BusError: the bus is lost.
+        """
+        await self._bus.add_signal_handler(
+            sender=DBUS_NAME,
+            interface=DBUS_INTERFACE,
+            member="NameOwnerChanged",
+            path=DBUS_PATH,
+            handler=self._on_owner,
+        )
+        await self._bus.add_signal_handler(
+            sender=MANAGER_NAME,
+            interface=PROPERTIES_INTERFACE,
+            member="PropertiesChanged",
+            path=MANAGER_PATH,
+            handler=self._on_properties,
+        )
+        signals = self._owner_signals
+        owner = await self._current_owner()
+        if signals == self._owner_signals:
+            self.owner = owner
+
+    async def register(self, path: str, name: str, properties: dict[str, Variant]) -> str:
+        """Register an agent.
+
+        Returns:
+            The session that it belongs to, logind's id or `system`.
+
+        Raises:
+            AgentError: eventd refused, left, or does not make sense.
+        """
+        body = await self._call("RegisterAgent", "osa{sv}", (path, name, properties))
+        if len(body) != 2 or not isinstance(body[0], str) or not body[0]:
+            raise BadAnswer("eventd did not answer RegisterAgent with a session")
+        await self._read_wanted()
+        return body[0]
+
+    async def unregister(self, path: str, timeout: float) -> None:
+        """Take the registration back.
+
+        Raises:
+            AgentError: eventd refused, left, or did not answer in time.
+        """
+        await self._call("UnregisterAgent", "o", (path,), timeout)
+
+    async def emit(self, event: str, data: dict[str, Variant]) -> int:
+        """Emit an event; returns its number in the journal.
+
+        Raises:
+            AgentError: eventd refused, left, or does not make sense.
+        """
+        body = await self._call("Emit", "sa{sv}", (event, data))
+        if len(body) != 1 or type(body[0]) is not int:
+            raise BadAnswer("eventd did not answer Emit with a number")
+        return body[0]
+
+    async def _read_wanted(self) -> None:
+        signals = self._wanted_signals
+        wanted = await self._get_wanted()
+        if signals == self._wanted_signals:
+            self.wanted = wanted
+
+    async def _get_wanted(self) -> Wanted:
+        try:
+            body = await self._call(
+                "Get", "ss", (MANAGER_INTERFACE, "WantedEvents"), interface=PROPERTIES_INTERFACE
+            )
+        except ManagerRefused:
+            # Without the property nobody can say that an event is not wanted.
+            return EVERYTHING
+        return _patterns(body[0] if body else None) or EVERYTHING
+
+    async def _current_owner(self) -> str | None:
+        try:
+            reply = await self._bus.call(
+                DBUS_NAME, DBUS_PATH, DBUS_INTERFACE, "GetNameOwner", "s", [MANAGER_NAME]
+            )
+        except CallError as error:
+            if error.name == _NO_OWNER:
+                return None
+            raise
+        return str(reply.body[0])
+
+    async def _call(
+        self,
+        member: str,
+        signature: str,
+        body: Sequence[Any],
+        timeout: float = CALL_TIMEOUT,
+        interface: str = MANAGER_INTERFACE,
+    ) -> Sequence[Any]:
+        """Call the owner by its unique name: the well-known one may be another's by now, or start a new eventd."""
+        if self.owner is None:
+            raise Disconnected("eventd is not running")
+        try:
+            reply = await self._bus.call(
+                self.owner, MANAGER_PATH, interface, member, signature, body, timeout=timeout
+            )
+        except BusError as error:
+            raise from_bus(error) from error
+        return reply.body
+
+    def _on_owner(self, signal: Signal) -> None:
+        if signal.signature == "sss" and signal.body[0] == MANAGER_NAME:
+            self._owner_signals += 1
+            self.owner = signal.body[2] or None
+            self.wanted = NOTHING
+            self.changed.beat()
+
+    def _on_properties(self, signal: Signal) -> None:
+        if signal.signature != "sa{sv}as" or signal.body[0] != MANAGER_INTERFACE:
+            return
+        wanted = _patterns(signal.body[1].get("WantedEvents"))
+        if wanted is not None:
+            self._wanted_signals += 1
+            self.wanted = wanted
+            self.changed.beat()
+
+
+def _patterns(variant: Variant | None) -> Wanted | None:
+    if not isinstance(variant, Variant) or variant.signature != "as":
+        return None
+    return Wanted(variant.value)

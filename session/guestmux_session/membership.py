@@ -1,0 +1,165 @@
+"""An agent's registration with eventd on one bus connection: got, kept, and got again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar, Protocol
+
+import anyio
+
+from guestmux_session.agent_object import AgentObject
+from guestmux_session.backoff import Backoff
+from guestmux_session.calls import CallTable
+from guestmux_session.declarations import Served
+from guestmux_session.errors import AgentError
+from guestmux_session.manager import Manager
+from guestmux_session.news import News
+from guestmux_transport.bus import Bus
+from guestmux_transport.names import MANAGER_NAME
+from guestmux_transport.values import Variant
+
+AGENT_PATH = "/org/guestmux/Agent1"
+"""Where the object is. Each agent has a bus connection of its own, so all may have the same."""
+
+FAREWELL = 2.0
+"""Seconds that unregistering may take at the end: eventd notices by itself when we leave the bus."""
+
+REDECLARED = "its commands changed"
+
+
+class Member(Protocol):
+    """What a membership needs of its agent."""
+
+    name: ClassVar[str]
+
+    @property
+    def served(self) -> Mapping[str, Served]:
+        """Its commands now."""
+
+    @property
+    def generation(self) -> int:
+        """A number that changes with its commands."""
+
+    def properties(self) -> dict[str, Variant]:
+        """What the agent declares, as RegisterAgent takes it."""
+
+    async def entered(self, session: str) -> None:
+        """It was registered."""
+
+    async def left(self, reason: str) -> None:
+        """The registration ended."""
+
+    async def while_registered(self) -> None:
+        """Runs as long as the registration."""
+
+
+class Membership:
+    """The registration of one agent.
+
+    Args:
+        manager: eventd, on that connection.
+        bus: the connection.
+        agent: whose it is.
+        calls: runs its commands.
+        news: is told how things stand.
+    """
+
+    def __init__(self, manager: Manager, bus: Bus, agent: Member, calls: CallTable, news: News) -> None:
+        self.manager = manager
+        self._bus = bus
+        self._agent = agent
+        self._calls = calls
+        self._news = news
+        self._backoff = Backoff()
+        self._generation = -1
+        self._released_by: str | None = None
+
+    async def run(self, prepare: Callable[[Bus], Awaitable[None]]) -> None:
+        """Register whenever there is an eventd; for ever.
+
+        Args:
+            prepare: called before the first registration.
+
+        Raises:
+            BusError: the bus is lost.
+        """
+        face = AgentObject(self._agent.served, self._calls, self._is_manager, self._release)
+        self._bus.export(AGENT_PATH, face.interface())
+        await self.manager.start()
+        await prepare(self._bus)
+        while True:
+            owner = await self._eventd()
+            try:
+                session = await self._register()
+            except AgentError as error:
+                await self._try_later(owner, error)
+                continue
+            self._backoff.reset()
+            await self._stay(owner, session)
+
+    async def _eventd(self) -> str:
+        """Wait for an eventd that did not release us; gives its unique name."""
+        while (owner := self.manager.owner) is None or owner == self._released_by:
+            if owner is None:
+                self._news.tell(f"waiting for {MANAGER_NAME}: eventd is not running")
+            await self.manager.changed.wait()
+        return owner
+
+    async def _register(self) -> str:
+        self._backoff.attempt()
+        self._generation = self._agent.generation
+        return await self.manager.register(AGENT_PATH, self._agent.name, self._agent.properties())
+
+    async def _try_later(self, owner: str, error: AgentError) -> None:
+        if self.manager.owner != owner:
+            return
+        self._news.tell(f"not registered: {error}", logging.WARNING)
+        with anyio.move_on_after(self._backoff.next()):
+            while self.manager.owner == owner:
+                await self.manager.changed.wait()
+
+    async def _stay(self, owner: str, session: str) -> None:
+        self._news.tell(f"registered in session {session}")
+        reason = "the agent is stopping"
+        try:
+            await self._agent.entered(session)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._agent.while_registered)
+                reason = await self._until_over(owner)
+                group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._leave(owner, reason)
+
+    async def _until_over(self, owner: str) -> str:
+        while True:
+            if self.manager.owner != owner:
+                return "eventd went away"
+            if self._released_by == owner:
+                return "eventd released it"
+            if self._agent.generation != self._generation:
+                return REDECLARED
+            await self.manager.changed.wait()
+
+    async def _leave(self, owner: str, reason: str) -> None:
+        if reason != REDECLARED:
+            self._calls.cancel_all(f"the registration ended: {reason}")
+        if self._bus.lost_reason is None and self.manager.owner == owner != self._released_by:
+            await self._unregister()
+        self._news.tell(f"no longer registered: {reason}")
+        with anyio.move_on_after(FAREWELL):
+            await self._agent.left(reason)
+
+    async def _unregister(self) -> None:
+        try:
+            await self.manager.unregister(AGENT_PATH, FAREWELL)
+        except AgentError as error:
+            self._news.tell(f"eventd did not take the registration back: {error}", logging.WARNING)
+
+    def _is_manager(self, unique_name: str) -> bool:
+        return unique_name == self.manager.owner
+
+    def _release(self) -> None:
+        self._released_by = self.manager.owner
+        self.manager.changed.beat()

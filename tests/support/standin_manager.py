@@ -1,0 +1,167 @@
+"""A stand-in for eventd's manager: takes registrations and events, and calls agents as eventd does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from guestmux_transport.bus import Bus, connect_bus
+from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
+from guestmux_transport.bus_limits import BusLimits
+from guestmux_transport.errors import MethodError
+from guestmux_transport.names import (
+    AGENT_INTERFACE,
+    ERROR_PREFIX,
+    MANAGER_INTERFACE,
+    MANAGER_NAME,
+    MANAGER_PATH,
+)
+from guestmux_transport.values import Variant, object_from_json, to_json
+
+# More calls to one agent than eventd ever has open, to see the agent's own limit.
+LIMITS = BusLimits(pending_per_destination=64, pending_calls=512)
+
+
+@dataclass
+class Registered:
+    """What an agent said when it registered."""
+
+    sender: str
+    path: str
+    name: str
+    version: str
+    commands: dict[str, str]
+    events: dict[str, str]
+    claim: str
+
+
+class StandinManager:
+    """The manager object.
+
+    Attributes:
+        agents: the registered ones, by sender.
+        log: what happened, in order: ("registered", name), ("unregistered", name), ("emit", event, data).
+        refuse: the error for the next registrations; None takes them.
+        session: the session that every agent is told to be in.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.agents: dict[str, Registered] = {}
+        self.log: list[tuple[Any, ...]] = []
+        self.refuse: MethodError | None = None
+        self.session: Any = "c2"
+        self.emit_answer: MethodError | None = None
+        self._wanted: list[str] = []
+        self._changed = anyio.Event()
+
+    def interface(self, *, register_out: str = "sa{sv}", wanted: bool = True) -> Interface:
+        properties = {"WantedEvents": Property("as", lambda: self._wanted)} if wanted else {}
+        return Interface(
+            MANAGER_INTERFACE,
+            methods={
+                "RegisterAgent": ("osa{sv}", register_out, self._register),
+                "UnregisterAgent": ("o", "", self._unregister),
+                "Emit": ("sa{sv}", "t", self._emit),
+            },
+            properties=properties,
+        )
+
+    def want(self, *patterns: str) -> None:
+        """Hosts subscribe to these."""
+        self._wanted = list(patterns)
+        self.bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, "WantedEvents")
+
+    async def agent(self, name: str | None = None) -> Registered:
+        """Wait until an agent is registered."""
+        while True:
+            for agent in self.agents.values():
+                if name in {None, agent.name}:
+                    return agent
+            await self._changed.wait()
+
+    async def logged(self, *entry: Any) -> None:
+        """Wait for a log entry that begins so."""
+        while not any(got[: len(entry)] == entry for got in self.log):
+            await self._changed.wait()
+
+    async def call(
+        self,
+        agent: Registered,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        call_id: int = 1,
+        deadline: float = 20.0,
+        context: dict[str, Variant] | None = None,
+    ) -> Any:
+        """Call a command; CallError where it fails."""
+        if context is None:
+            context = {"id": Variant("t", call_id), "deadline": Variant("d", deadline)}
+        body = (command, object_from_json(arguments or {}), context)
+        reply = await self.bus.call(agent.sender, agent.path, AGENT_INTERFACE, "Call", "sa{sv}a{sv}", body)
+        return to_json(reply.body[0]["return"])
+
+    async def cancel(self, agent: Registered, call_id: int) -> None:
+        await self.bus.call(agent.sender, agent.path, AGENT_INTERFACE, "Cancel", "t", [call_id])
+
+    async def release(self, agent: Registered) -> None:
+        del self.agents[agent.sender]
+        await self.bus.call(agent.sender, agent.path, AGENT_INTERFACE, "Release")
+
+    def _register(self, call: IncomingCall) -> Results:
+        if self.refuse is not None:
+            self._note("refused", call.body[1])
+            raise self.refuse
+        if call.sender in self.agents:
+            raise MethodError(ERROR_PREFIX + "AlreadyRegistered", "unregister it first")
+        path, name, properties = call.body
+        said = {key: to_json(value) for key, value in properties.items()}
+        self.agents[call.sender] = Registered(
+            call.sender,
+            path,
+            name,
+            said["version"],
+            said["commands"],
+            said["events"],
+            said.get("session", ""),
+        )
+        self.bus.watch_sender(call.sender, lambda sender: self._gone(sender))
+        self._note("registered", name)
+        return (self.session, {"version": Variant("s", "stand-in")})
+
+    def _unregister(self, call: IncomingCall) -> Results:
+        agent = self.agents.pop(call.sender, None)
+        if agent is None:
+            raise MethodError(ERROR_PREFIX + "NotRegistered", "no such agent")
+        self._note("unregistered", agent.name)
+        return ()
+
+    def _emit(self, call: IncomingCall) -> Results:
+        if self.emit_answer is not None:
+            raise self.emit_answer
+        event, data = call.body
+        self._note("emit", event, to_json(data))
+        return (len(self.log),)
+
+    def _gone(self, sender: str) -> None:
+        agent = self.agents.pop(sender, None)
+        if agent is not None:
+            self._note("gone", agent.name)
+
+    def _note(self, *entry: Any) -> None:
+        self.log.append(entry)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+@asynccontextmanager
+async def standin_manager(address: str) -> AsyncIterator[StandinManager]:
+    """Run a manager on a bus for as long as the block lasts."""
+    async with connect_bus(address, limits=LIMITS) as bus:
+        manager = StandinManager(bus)
+        bus.export(MANAGER_PATH, manager.interface())
+        await bus.request_name(MANAGER_NAME)
+        yield manager
