@@ -15,6 +15,7 @@ from guestmux_protocol.json_structure import OBJECT_PATTERN, SHALLOW, Structure,
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
 
 _SEPARATORS = re.compile(rb"[\t\n\r \xff]*+")
+# Matches anything: an object as group 1, or all the rest.
 _WHOLE_OBJECTS = re.compile(rb"(?s:[\t\n\r \xff]*+(?:(" + OBJECT_PATTERN + rb")|.*+))")
 _KEYWORD = re.compile(rb"[a-z]*+")
 _NUMBER = re.compile(rb"[-+.0-9Ee]*+")
@@ -98,11 +99,10 @@ class JsonFramer:
     def _between(self, data: bytes, pos: int) -> int:
         """Outside any value: take whole objects, then see what begins here."""
         if len(data) <= self._fast_bytes:
-            for match in _WHOLE_OBJECTS.finditer(data, pos):
-                if match[1] is None:
-                    pos = match.start()
-                    break
+            matches = _WHOLE_OBJECTS.finditer(data, pos)
+            while (match := next(matches))[1] is not None:
                 self._items.append(match[1])
+            pos = match.start()
         separators = _SEPARATORS.match(data, pos)
         pos = separators.end() if separators else pos
         return self._begin(data, pos) if pos < len(data) else pos

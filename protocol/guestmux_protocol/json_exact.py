@@ -72,14 +72,12 @@ def stray(token: bytes) -> str:
 def _tokens(text: bytes) -> Iterator[_Token]:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
-        if kind is None:  # nothing but white space is left
-            return
-        token = match[kind]
         if kind == "stray":
-            raise JsonError(stray(token))
-        if kind in {"broken", "open"}:
-            raise JsonError(stray(token + text[match.end() : match.end() + 1]))
-        yield kind, token
+            raise JsonError(stray(match[kind]))
+        if kind == "broken" or kind == "open":
+            raise JsonError(stray(match[kind] + text[match.end() : match.end() + 1]))
+        if kind is not None:  # else nothing but white space was left
+            yield kind, match[kind]
 
 
 def _parse(tokens: Iterator[_Token]) -> Any:

@@ -49,7 +49,8 @@ _TOKEN_EDGES = b"\t\n\r \"'{}[],:"
 _NO_TOKEN_EDGES = bytes(set(range(256)) - set(_TOKEN_EDGES))
 _STRIDE = 1024
 _MANY_TOKENS = re.compile(rb"(?:" + _TOKEN + rb"){%d}+" % _STRIDE)
-_ONE_TOKEN = re.compile(_TOKEN)
+# The end matches too: a search that finds no token begins again at each byte of the white space.
+_TOKEN_OR_END = re.compile(_TOKEN + rb"|[\t\n\r ]*+(\Z)")
 
 _LEAST_STRING_BYTE = 0x20
 _RESET = 0xFF
@@ -197,4 +198,5 @@ def has_more_tokens_than(limit: int, text: bytes | bytearray) -> bool:
     count = pos = 0
     while count <= limit and (match := _MANY_TOKENS.match(text, pos)):
         count, pos = count + _STRIDE, match.end()
-    return count + sum(1 for _ in islice(_ONE_TOKEN.finditer(text, pos), _STRIDE)) > limit
+    rest = islice(_TOKEN_OR_END.finditer(text, pos), _STRIDE)
+    return count + sum(1 for match in rest if match[1] is None) > limit

@@ -328,6 +328,13 @@ def test_the_token_count_never_shrinks_as_text_grows(text: bytes, limit: int) ->
     assert over == sorted(over)
 
 
+def test_white_space_is_passed_once() -> None:
+    framer = JsonFramer(Limits(tokens=10))
+    assert framer.feed(b"[" + b" " * 2_000_000) == []
+    assert plain(framer.feed(b" " * 2_000_000 + b"1, " * 10 + b"]")) == [COUNT]
+    assert framer.feed(b"\n" * 2_000_000) == []
+
+
 @pytest.mark.parametrize("count", [1, 1023, 1024, 1025, 5000])
 def test_tokens_are_counted_exactly(count: int) -> None:
     text = b" 1,\t" * (count // 2) + b'"x\\"" ' * (count % 2)
