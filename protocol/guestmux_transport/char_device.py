@@ -10,10 +10,14 @@ import termios
 from pathlib import Path
 from typing import Final
 
+from guestmux_transport.pipe import READ_BYTES
 from guestmux_transport.pipe_errors import NotFoundError, OpenError, open_error
 
 DEVICE_WRITE_BYTES: Final = 32 * 1024
 """Most that a virtio port takes in one write (virtio_console's port_fops_write)."""
+
+LEFTOVER_BYTES: Final = 1024 * 1024
+"""Most read of what a host left behind; a virtio queue holds at most half of it (128 pages)."""
 
 VIRTIO_LINKS: Final = Path("/dev/virtio-ports")
 VIRTIO_CLASS: Final = Path("/sys/class/virtio-ports")
@@ -40,6 +44,10 @@ def open_character_device(name: str, path: str) -> int:
         raise open_error(name, error) from error
     try:
         prepare_character_device(name, fd)
+        _lock(fd)
+    except OSError as error:
+        os.close(fd)
+        raise open_error(name, error) from error
     except OpenError:
         os.close(fd)
         raise
@@ -50,7 +58,7 @@ def prepare_character_device(name: str, fd: int) -> None:
     """Check that an open descriptor is a character device, and make a terminal raw.
 
     Raises:
-        OpenError: it is none, or another process holds the terminal.
+        OpenError: it is none, or the terminal hung up.
     """
     try:
         if not stat.S_ISCHR(os.fstat(fd).st_mode):
@@ -58,12 +66,37 @@ def prepare_character_device(name: str, fd: int) -> None:
                 f"{name}: not a character device; a socket is named by unix-connect: or unix-listen:"
             )
         if os.isatty(fd):
-            _lock(fd)
             _make_raw(fd)
     except OSError as error:
         raise open_error(name, error) from error
     except termios.error as error:
         raise open_error(name, OSError(*error.args)) from error
+
+
+def read_out(fd: int) -> tuple[list[bytes], int]:
+    """Read what a device's input holds now, at most LEFTOVER_BYTES.
+
+    Returns:
+        The pieces, and the errno that ended the reading: EAGAIN with nothing left, 0 at the end of file.
+    """
+    pieces: list[bytes] = []
+    room = LEFTOVER_BYTES
+    try:
+        while room > 0 and (data := os.read(fd, READ_BYTES)):
+            pieces.append(data)
+            room -= len(data)
+    except OSError as error:
+        return pieces, error.errno or errno.EIO
+    return pieces, 0
+
+
+def is_hung_up(fd: int) -> bool:
+    """Whether this is a terminal whose other side closed for good; it answers every ioctl with EIO then."""
+    try:
+        termios.tcgetattr(fd)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
 
 
 def virtio_path(name: str, links: Path = VIRTIO_LINKS, class_directory: Path = VIRTIO_CLASS) -> str:
@@ -86,7 +119,9 @@ def virtio_path(name: str, links: Path = VIRTIO_LINKS, class_directory: Path = V
 
 def _lock(fd: int) -> None:
     # Terminals open any number of times, so two readers would share the bytes. The lock ends with its
-    # process, which TIOCEXCL on a pty does not.
+    # process, which TIOCEXCL on a pty does not. Not for inherited ones: all pty masters share one inode.
+    if not os.isatty(fd):
+        return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -7,12 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from guestmux_transport.char_device import DEVICE_WRITE_BYTES
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES, is_hung_up, read_out
 from guestmux_transport.edge import GONE, edge_poller
-from guestmux_transport.pipe import READ_BYTES, Pipe
-
-LEFTOVER_BYTES: Final = 1024 * 1024
-"""Most kept of what a host sent before it left; a virtio queue holds at most half of it (128 pages)."""
+from guestmux_transport.pipe import Pipe
 
 _UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
 
@@ -40,7 +37,6 @@ class DeviceHosts:
         self._name = name
         self._fd = fd
         self._on_change = on_change
-        self._is_tty = os.isatty(fd)
         self._current: Pipe | None = None
         self._untaken: Pipe | None = None
         self.dead = False
@@ -84,9 +80,11 @@ class DeviceHosts:
         self._on_change()
 
     def _host_left(self) -> None:
-        self.must_restart = False
         leftovers = self._read_out()
-        self.dead = self.dead or (self._is_tty and not os.isatty(self._fd))
+        if self.must_restart:
+            self.must_restart = False
+        elif leftovers and self._current is None:
+            self._host_came()  # and left, both since the last look
         if self._current is not None:
             self._current.detach(leftovers)
             self._current = None
@@ -94,14 +92,8 @@ class DeviceHosts:
 
     def _read_out(self) -> list[bytes]:
         """Empty the device's input, so that the next host's bytes begin the next host's pipe."""
-        pieces: list[bytes] = []
-        room = LEFTOVER_BYTES
-        try:
-            while room > 0 and (data := os.read(self._fd, READ_BYTES)):
-                pieces.append(data)
-                room -= len(data)
-        except OSError as error:
-            self.dead = self.dead or error.errno in _UNPLUGGED
+        pieces, ending = read_out(self._fd)
+        self.dead = self.dead or ending in _UNPLUGGED or is_hung_up(self._fd)
         return pieces
 
     def _let_go(self, pipe: Pipe) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from guestmux_protocol.addresses import Device, DialAddress, Unix
-from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device, read_out
 from guestmux_transport.owned_pipe import connect_unix, owned_pipe
 from guestmux_transport.pipe import Pipe
 
@@ -32,5 +32,6 @@ async def dial(address: DialAddress) -> Pipe:
             return connect_unix(name, path)
         case Device(path):
             fd = open_character_device(name, path)
+            read_out(fd)  # a pty keeps what the host before did not read
             return owned_pipe(name, fd, half_close=False, write_bytes=DEVICE_WRITE_BYTES)
     assert_never(address)

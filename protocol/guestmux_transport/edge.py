@@ -71,6 +71,11 @@ class EdgePoller:
         self._watches[fd] = watch = Watch(self, fd, on_edge)
         return watch
 
+    @property
+    def watched(self) -> int:
+        """How many descriptors are under watch."""
+        return len(self._watches)
+
     def forget(self, fd: int) -> None:
         """Drop a descriptor; called by `Watch.stop`."""
         del self._watches[fd]

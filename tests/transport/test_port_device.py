@@ -1,0 +1,362 @@
+"""Devices, played by ptys and FIFOs: the kernel objects that show HUP and OUT as a virtio port does."""
+
+import asyncio
+import os
+import stat
+import termios
+from pathlib import Path
+
+import pytest
+from tests.support.pipes import (
+    SteppedSleep,
+    hosts_of,
+    open_descriptors,
+    pty_pair,
+    receive_all,
+    receive_exactly,
+    turns,
+    until_readable,
+)
+
+from guestmux_protocol.addresses import Device, InheritedFd, Virtio
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device, read_out, virtio_path
+from guestmux_transport.edge import edge_poller
+from guestmux_transport.pipe import HIGH_WATER
+from guestmux_transport.pipe_errors import NotFoundError, OpenError, PipeClosed
+from guestmux_transport.port import open_port
+from guestmux_transport.port_device import DevicePort
+from guestmux_transport.reopening import FIRST_DELAY
+
+pytestmark = pytest.mark.anyio
+
+
+def come(slave_path: str, request: bytes) -> int:
+    """A host that opens the far end and sends something; a pty shows its coming only by that.
+
+    A pty, unlike a virtio port, keeps what the host before did not read.
+    """
+    fd = os.open(slave_path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    read_out(fd)
+    os.write(fd, request)
+    return fd
+
+
+async def test_a_host_that_is_there_already_is_given_at_once() -> None:
+    with pty_pair() as (host, path):
+        port = open_port(Device(path))
+        async with hosts_of(port) as hosts:
+            pipe = await anext(hosts)
+            assert repr(port) == f"<Port device:{path} OPEN>"
+            os.write(host, b"ping\n\x03\xff")
+            assert await receive_exactly(pipe, 7) == b"ping\n\x03\xff"
+            pipe.write(b"pong\n")
+            await until_readable(host)
+            assert os.read(host, 99) == b"pong\n"
+
+
+async def test_a_terminal_becomes_raw_and_is_not_our_controlling_terminal(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    path = os.ttyname(slave)
+    os.close(slave)
+    fd = open_character_device("test", path)
+    attributes = termios.tcgetattr(fd)
+    assert attributes[0:2] == [0, 0]
+    assert attributes[3] == 0
+    assert attributes[2] & termios.CSIZE == termios.CS8
+    assert os.get_blocking(fd) is False
+    assert os.get_inheritable(fd) is False
+    os.close(fd)
+    os.close(master)
+
+
+async def test_hosts_on_one_descriptor_get_a_pipe_each_and_nothing_of_each_other() -> None:
+    with pty_pair() as (device, path):
+        async with hosts_of(open_port(InheritedFd(os.dup(device)))) as hosts:
+            first = come(path, b"first")
+            pipe = await anext(hosts)
+            assert await pipe.receive() == b"first"
+            pipe.write(b"unread reply")
+            os.write(first, b"left behind")
+            os.close(first)
+            await pipe.wait_closed()
+            second = come(path, b"second")
+            assert await receive_all(pipe) == b"left behind"
+            pipe = await anext(hosts)
+            assert await receive_exactly(pipe, 6) == b"second"
+            pipe.write(b"reply")
+            await until_readable(second)
+            assert os.read(second, 99) == b"reply"
+            os.close(second)
+            assert await pipe.receive() == b""
+
+
+async def test_what_a_host_did_not_take_is_dropped_when_it_leaves() -> None:
+    with pty_pair() as (device, path):
+        async with hosts_of(open_port(InheritedFd(os.dup(device)))) as hosts:
+            first = come(path, b"x")
+            pipe = await anext(hosts)
+            pipe.write(b"a" * HIGH_WATER)
+            assert pipe.pending > 0
+            draining = asyncio.ensure_future(pipe.drain())
+            await turns()
+            os.close(first)
+            with pytest.raises(PipeClosed):
+                await draining
+            assert pipe.pending == 0
+            second = come(path, b"y")
+            pipe = await anext(hosts)
+            pipe.write(b"b")
+            await until_readable(second)
+            assert os.read(second, 99) == b"b"
+            os.close(second)
+
+
+async def test_a_hundred_hosts_that_leave_at_once_hurt_nobody() -> None:
+    with pty_pair() as (device, path):
+        port = open_port(InheritedFd(os.dup(device)))
+        seen: list[bytes] = []
+
+        async def serve() -> None:
+            async for pipe in port.connections():
+                pipe.write(b"greeting")
+                seen.append(await receive_all(pipe))
+
+        serving = asyncio.ensure_future(serve())
+        await turns()
+        for number in range(100):
+            host = come(path, b"[%d]" % number)
+            await turns(number % 7)
+            os.close(host)
+            await turns(number % 5)
+        await turns()
+        host = come(path, b"[last]")
+        await until_readable(host)
+        assert os.read(host, 99) == b"greeting"
+        os.close(host)
+        await turns()
+        port.close()
+        await serving
+        # Hosts that overlap between two looks are seen as one, but bytes come whole and in order.
+        numbers = [
+            int(text) for text in b"".join(seen).replace(b"[last]", b"").strip(b"[]").split(b"][") if text
+        ]
+        assert numbers == sorted(set(numbers))
+        assert seen[-1] == b"[last]"
+
+
+async def test_a_pipe_closed_here_is_followed_by_a_new_one_for_the_same_host() -> None:
+    sleep = SteppedSleep()
+    with pty_pair() as (host, path):
+        async with hosts_of(open_port(Device(path), sleep=sleep)) as hosts:
+            pipe = await anext(hosts)
+            os.write(host, b"for the first")
+            assert await receive_exactly(pipe, 13) == b"for the first"
+            pipe.close()
+            coming = asyncio.ensure_future(anext(hosts))
+            await turns()
+            os.write(host, b"for nobody")
+            await turns()
+            assert sleep.delays == [FIRST_DELAY]
+            assert not coming.done()
+            sleep.step()
+            pipe = await coming
+            pipe.write(b"new")
+            await until_readable(host)
+            assert os.read(host, 99) == b"new"
+
+
+async def test_a_host_that_leaves_during_that_pause_is_not_given_again() -> None:
+    sleep = SteppedSleep()
+    with pty_pair() as (device, path):
+        async with hosts_of(open_port(InheritedFd(os.dup(device)), sleep=sleep)) as hosts:
+            host = come(path, b"x")
+            (await anext(hosts)).close()
+            coming = asyncio.ensure_future(anext(hosts))
+            await turns()
+            os.close(host)
+            await turns()
+            sleep.step()
+            await turns()
+            assert not coming.done()
+            host = come(path, b"y")
+            assert await (await coming).receive() == b"y"
+            os.close(host)
+
+
+async def test_a_terminal_whose_other_side_closed_is_opened_again_by_its_path(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sleep = SteppedSleep()
+    caplog.set_level("WARNING")
+    link = tmp_path / "tty"
+    port = open_port(Device(str(link)), sleep=sleep)
+    async with hosts_of(port) as hosts:
+        with pty_pair() as (_, path):
+            link.symlink_to(path)
+            pipe = await anext(hosts)
+        await pipe.wait_closed()
+        link.unlink()
+        coming = asyncio.ensure_future(anext(hosts))
+        await turns()
+        assert port.state == "BROKEN"
+        sleep.step(3)
+        await turns()
+        assert caplog.messages == [
+            f"device:{link}: the other side closed the device, or it was unplugged",
+            f"device:{link}: not found",
+        ]
+        with pty_pair() as (host, path):
+            link.symlink_to(path)
+            sleep.step()
+            pipe = await coming
+            os.write(host, b"back")
+            assert await receive_exactly(pipe, 4) == b"back"
+
+
+async def test_an_inherited_terminal_that_died_ends_the_port() -> None:
+    with pty_pair() as (_, path):
+        port = open_port(InheritedFd(os.open(path, os.O_RDWR | os.O_NOCTTY)))
+    async with hosts_of(port) as hosts:
+        with pytest.raises(StopAsyncIteration):
+            await anext(hosts)
+
+
+async def test_a_device_that_another_process_holds_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    sleep = SteppedSleep()
+    with pty_pair() as (_, path):
+        other = open_character_device("other", path)
+        async with hosts_of(open_port(Device(path), sleep=sleep)) as hosts:
+            coming = asyncio.ensure_future(anext(hosts))
+            await turns()
+            assert f"device:{path}: another process holds the port; is qemu-ga running?" in caplog.text
+            os.close(other)
+            sleep.step()
+            await coming
+
+
+@pytest.mark.parametrize("kind", ["fifo", "file"])
+def test_what_is_no_character_device_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "node"
+    os.mkfifo(path) if kind == "fifo" else path.touch()
+    descriptors = open_descriptors()
+    with pytest.raises(OpenError, match="not a character device"):
+        open_character_device("device:node", str(path))
+    assert open_descriptors() == descriptors
+
+
+async def test_a_device_that_cannot_be_polled_is_reported_and_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    descriptors = len(open_descriptors())
+    async with hosts_of(open_port(Device("/dev/null"), sleep=SteppedSleep())) as hosts:
+        coming = asyncio.ensure_future(anext(hosts))
+        await turns()
+        assert "device:/dev/null: " in caplog.text
+        assert len(open_descriptors()) == descriptors
+        coming.cancel()
+
+
+async def test_end_of_file_is_the_end_of_the_host_and_not_of_the_device(tmp_path: Path) -> None:
+    """A FIFO's reading side: b"" and HUP without a writer, as a virtio port without a host."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    port = DevicePort(Device(str(fifo)), lambda: os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    async with hosts_of(port) as hosts:
+        for request in (b"one", b"two", b"three"):
+            coming = asyncio.ensure_future(anext(hosts))
+            await turns()
+            fifo.write_bytes(request)
+            pipe = await coming
+            assert await receive_all(pipe) == request
+            await pipe.wait_closed()
+
+
+async def test_end_of_file_that_is_read_before_its_edge_ends_the_pipe(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    port = DevicePort(Device(str(fifo)), lambda: os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    async with hosts_of(port) as hosts:
+        coming = asyncio.ensure_future(anext(hosts))
+        await turns()
+        writer = os.open(fifo, os.O_WRONLY)
+        os.write(writer, b"x")
+        pipe = await coming
+        assert await pipe.receive() == b"x"
+        os.close(writer)
+        assert await pipe.receive() == b""
+        assert pipe.gone
+
+
+async def test_close_lets_go_of_the_device() -> None:
+    with pty_pair() as (host, path):
+        port = open_port(Device(path))
+        async with hosts_of(port) as hosts:
+            pipe = await anext(hosts)
+            port.close()
+            assert pipe.state == "CLOSED"
+            assert await pipe.receive() == b""
+            with pytest.raises(StopAsyncIteration):
+                await anext(hosts)
+        assert not edge_poller().watched
+        with pytest.raises(OSError, match="Input/output error"):
+            os.read(host, 1)
+
+
+async def test_a_port_closed_with_a_host_that_nobody_took_lets_go_as_well() -> None:
+    with pty_pair() as (device, path):
+        async with hosts_of(open_port(InheritedFd(os.dup(device)))) as hosts:
+            first = come(path, b"x")
+            await anext(hosts)
+            os.close(first)
+            await turns()
+            second = come(path, b"y")
+            await turns()
+        assert not edge_poller().watched
+        os.close(second)
+
+
+async def test_a_write_to_a_device_is_offered_in_pieces_it_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    with pty_pair() as (_, path):
+        async with hosts_of(open_port(Device(path))) as hosts:
+            pipe = await anext(hosts)
+
+            def write(fd: int, data: memoryview) -> int:
+                sizes.append(len(data))
+                return len(data)
+
+            monkeypatch.setattr(os, "write", write)
+            pipe.write(b"x" * 100_000)
+            monkeypatch.undo()
+    assert max(sizes) == DEVICE_WRITE_BYTES
+    assert sum(sizes) == 100_000
+
+
+def test_a_virtio_port_is_found_by_udevs_link(tmp_path: Path) -> None:
+    (tmp_path / "org.guestmux.0").touch()
+    assert virtio_path("org.guestmux.0", tmp_path, tmp_path) == f"{tmp_path}/org.guestmux.0"
+
+
+def test_a_virtio_port_is_found_in_sysfs_where_no_udev_runs(tmp_path: Path) -> None:
+    for node, name in (("vport0p1", "com.redhat.spice.0\n"), ("vport0p2", "org.guestmux.0\n")):
+        (tmp_path / node).mkdir()
+        (tmp_path / node / "name").write_text(name)
+    assert virtio_path("org.guestmux.0", tmp_path / "none", tmp_path) == "/dev/vport0p2"
+
+
+async def test_a_missing_virtio_port_says_how_to_get_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(NotFoundError, match=r"-device virtserialport,name=org\.example\.0"):
+        virtio_path("org.example.0", tmp_path, tmp_path)
+    async with hosts_of(open_port(Virtio("org.example.0"), sleep=SteppedSleep())) as hosts:
+        coming = asyncio.ensure_future(anext(hosts))
+        await turns()
+        assert "no virtio-serial port of that name" in caplog.text
+        coming.cancel()
+
+
+def test_a_character_device_node_is_told_from_others() -> None:
+    fd = open_character_device("test", "/dev/null")
+    assert stat.S_ISCHR(os.fstat(fd).st_mode)
+    os.close(fd)
