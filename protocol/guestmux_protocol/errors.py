@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MAX_SHOWN = 128
+"""Characters of the other side's text that an error repeats: any real name fits, a 64 MiB one is not sent back."""
+
 
 class GuestmuxError(Exception):
     """A bug or a refusal on this side; every error this project raises by itself is a child of it."""

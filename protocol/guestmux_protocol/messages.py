@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from guestmux_protocol.errors import ProtocolError
+from guestmux_protocol.errors import MAX_SHOWN, ProtocolError
 from guestmux_protocol.json_text import encode
 
 Id = Any | UnsetType
@@ -15,6 +15,9 @@ Id = Any | UnsetType
 
 GENERIC_ERROR = "GenericError"
 COMMAND_NOT_FOUND = "CommandNotFound"
+
+MAX_ID_NESTING = 64
+"""Containers within each other in an `id`. Hosts send numbers and strings; every `id` taken can be echoed."""
 
 _EMPTY_REPLY = b'{"return": {}}\n'
 
@@ -95,11 +98,14 @@ def parse_request(value: Any, *, oob_allowed: bool) -> Request:
         oob_allowed: whether `exec-oob` was negotiated.
 
     Raises:
-        RequestError: with QEMU's text (qmp_dispatch_check_obj in qapi/qmp-dispatch.c).
+        RequestError: with QEMU's text (qmp_dispatch_check_obj in qapi/qmp-dispatch.c), members in the order sent;
+            or the `id` exceeds MAX_ID_NESTING.
     """
     if type(value) is not dict:
         raise RequestError("QMP input must be a JSON object")
     request_id = value.get("id", UNSET)
+    if _nests_deeper(request_id, MAX_ID_NESTING):
+        raise RequestError(f"QMP input member 'id' nests deeper than {MAX_ID_NESTING}")
     execute_key = ""
     for key, member in value.items():
         if key == "execute" or (key == "exec-oob" and oob_allowed):
@@ -112,10 +118,25 @@ def parse_request(value: Any, *, oob_allowed: bool) -> Request:
             if type(member) is not dict:
                 raise RequestError("QMP input member 'arguments' must be an object", request_id)
         elif key != "id":
-            raise RequestError(f"QMP input member '{key[:128]}' is unexpected", request_id)
+            raise RequestError(f"QMP input member '{key[:MAX_SHOWN]}' is unexpected", request_id)
     if not execute_key:
         raise RequestError("QMP input lacks member 'execute'", request_id)
     return Request(value[execute_key], value.get("arguments", {}), request_id, execute_key == "exec-oob")
+
+
+def _nests_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if type(value) is dict:
+        return value.values()
+    return value if type(value) is list else ()
 
 
 def parse_server_message(value: Any) -> ServerMessage:
@@ -134,8 +155,9 @@ def parse_server_message(value: Any) -> ServerMessage:
 
 def _parse_greeting(value: dict[str, Any]) -> Greeting:
     qmp = _member(value, "QMP", dict)
-    capabilities = _member(qmp, "capabilities", list)
-    return Greeting(_member(qmp, "version", dict), [str(name) for name in capabilities])
+    # The specification leaves the form of a capability open; those known are strings.
+    capabilities = [name for name in _member(qmp, "capabilities", list) if type(name) is str]
+    return Greeting(_member(qmp, "version", dict), capabilities)
 
 
 def _parse_event(value: dict[str, Any]) -> Event:
@@ -154,7 +176,7 @@ def _parse_reply(value: dict[str, Any]) -> Reply:
     return Reply(value["return"], value.get("id", UNSET))
 
 
-_SERVER_PARSERS = {
+_SERVER_PARSERS: dict[str, Callable[[dict[str, Any]], ServerMessage]] = {
     "return": _parse_reply,
     "error": _parse_error,
     "event": _parse_event,

@@ -91,17 +91,24 @@ class QmpDialect:
     def _gate(self, incoming: Incoming) -> Incoming:
         if isinstance(incoming, Answered):
             return incoming
-        kind = NEGOTIATE if incoming.command == NEGOTIATE else OTHER
-        outcome = TRANSITIONS[self.state][kind]
-        if isinstance(outcome, str):
-            return Answered(encode_error(COMMAND_NOT_FOUND, outcome, incoming.id))
-        return self._negotiate(incoming, outcome) if kind == NEGOTIATE else incoming
+        if incoming.command == NEGOTIATE:
+            return self._negotiate(incoming)
+        outcome = TRANSITIONS[self.state][OTHER]
+        return incoming if isinstance(outcome, State) else _refuse(incoming, COMMAND_NOT_FOUND, outcome)
 
-    def _negotiate(self, request: Request, next_state: State) -> Answered:
+    def _negotiate(self, request: Request) -> Answered:
+        # As in QEMU the arguments are checked first.
         try:
             wanted: QmpCapabilities = NATIVE[NEGOTIATE].parse(request.arguments)
         except InvalidParameter as error:
-            return Answered(encode_error(GENERIC_ERROR, str(error), request.id))
-        self.state = next_state
+            return _refuse(request, GENERIC_ERROR, str(error))
+        outcome = TRANSITIONS[self.state][NEGOTIATE]
+        if not isinstance(outcome, State):
+            return _refuse(request, COMMAND_NOT_FOUND, outcome)
+        self.state = outcome
         self.concurrent = "oob" in wanted.enable
         return Answered(encode_reply({}, request.id))
+
+
+def _refuse(request: Request, error_class: str, desc: str) -> Answered:
+    return Answered(encode_error(error_class, desc, request.id))
