@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from guestmux_protocol.registry import Command, EventType
-from guestmux_protocol.schema import Alternate, Array, Enumeration, Object, Scalar, Type
+from guestmux_protocol.schema import ANYTHING, Alternate, Array, Enumeration, Member, Scalar, Type
 
 SchemaInfo = dict[str, Any]
+
+FREE_FORM = "__org.guestmux_free-form"
+"""The feature of an object that takes any members; QAPI's introspection has no word for it."""
 
 _BUILTIN_JSON_TYPES = {
     "str": "string",
@@ -75,13 +78,10 @@ class _Types:
                 "meta-type": "alternate",
                 "members": [{"type": self.refer(choice)} for choice in kind.types],
             }
-        return {
-            "meta-type": "object",
-            "members": [self._member(kind, index) for index in range(len(kind.members))],
-        }
+        entity = {"meta-type": "object", "members": [self._member(member) for member in kind.members]}
+        return {**entity, "features": [FREE_FORM]} if kind == ANYTHING else entity
 
-    def _member(self, kind: Object, index: int) -> SchemaInfo:
-        member = kind.members[index]
+    def _member(self, member: Member) -> SchemaInfo:
         entity: SchemaInfo = {"name": member.name, "type": self.refer(member.type)}
         # QAPI marks an optional member by a default, which is null when the schema names none.
         return entity if member.required else {**entity, "default": None}

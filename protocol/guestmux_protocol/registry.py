@@ -18,10 +18,10 @@ from guestmux_protocol.schema_notation import SchemaError, from_notation
 from guestmux_protocol.schema_python import from_python
 
 MAX_SCHEMA_TEXT = 16 * 1024
-"""Bytes of one declared schema."""
+"""Characters of one declared schema: a hundred documented arguments."""
 
 MAX_NAME_LENGTH = 128
-"""Characters of a command's or event's name."""
+"""Characters of a command's or event's name: twice the longest in use."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|__[A-Za-z0-9.-]+_[A-Za-z0-9_.-]+")
 
@@ -130,7 +130,8 @@ def declared_command(untrusted_name: str, untrusted_schema: str) -> Command:
 
     Args:
         untrusted_name: its name.
-        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "..."}`; any argument is taken without "data".
+        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "..."}`, MAX_SCHEMA_TEXT at most; any
+            argument is taken without "data".
 
     Raises:
         DeclaredNameError: the name is none.
@@ -140,7 +141,7 @@ def declared_command(untrusted_name: str, untrusted_schema: str) -> Command:
     notation = _declaration(name, untrusted_schema)
     arguments = _object(notation.get("data"), f"{name}: data")
     returns = from_notation(notation.get("returns", "any"), f"{name}: returns")
-    return Command(name, str(notation.get("doc", "")), arguments, returns)
+    return Command(name, notation.get("doc", ""), arguments, returns)
 
 
 def declared_event(untrusted_name: str, untrusted_schema: str) -> EventType:
@@ -152,9 +153,8 @@ def declared_event(untrusted_name: str, untrusted_schema: str) -> EventType:
     """
     name = _checked_name(untrusted_name)
     notation = _declaration(name, untrusted_schema)
-    return EventType(
-        name, str(notation.get("doc", "")), _object(notation.get("data"), f"{name}: data"), "bounded"
-    )
+    data = _object(notation.get("data"), f"{name}: data")
+    return EventType(name, notation.get("doc", ""), data, "bounded")
 
 
 def _checked_name(untrusted_name: str) -> str:
@@ -165,7 +165,7 @@ def _checked_name(untrusted_name: str) -> str:
 
 def _declaration(name: str, untrusted_schema: str) -> dict[str, Any]:
     if len(untrusted_schema) > MAX_SCHEMA_TEXT:
-        raise SchemaError(f"{name}: the schema is longer than {MAX_SCHEMA_TEXT} bytes")
+        raise SchemaError(f"{name}: the schema is longer than {MAX_SCHEMA_TEXT} characters")
     try:
         notation = decode(untrusted_schema.encode() or b"{}")
     except (JsonError, UnicodeEncodeError) as error:
@@ -174,6 +174,8 @@ def _declaration(name: str, untrusted_schema: str) -> dict[str, Any]:
         raise SchemaError(
             f'{name}: the schema must be a JSON object with "data", "returns" and "doc", all optional'
         )
+    if not isinstance(notation.get("doc", ""), str):
+        raise SchemaError(f"{name}: doc must be a string")
     return notation
 
 

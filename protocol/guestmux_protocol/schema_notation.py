@@ -20,6 +20,7 @@ MAX_MEMBERS = 128
 _SCALARS = {
     kind.name: kind for kind in (schema.STR, schema.INT, schema.NUMBER, schema.BOOL, schema.NULL, schema.ANY)
 }
+_ENUM = "enum"
 
 
 class SchemaError(GuestmuxError):
@@ -30,7 +31,8 @@ def from_notation(notation: Any, where: str = "type", depth: int = 0) -> Type:
     """Read a type.
 
     Args:
-        notation: a built-in's name, `[T]`, an object of members (`*` before an optional one), or `{"enum": [...]}`.
+        notation: a built-in's name, `[T]`, an object of members (`*` before an optional one), or `{"enum": [...]}`;
+            so no member may be called `enum`, unless it is optional.
         where: what to call it in an error.
         depth: how deep it stands already.
 
@@ -49,20 +51,22 @@ def from_notation(notation: Any, where: str = "type", depth: int = 0) -> Type:
 
 
 def _from_object(notation: dict[str, Any], where: str, depth: int) -> Type:
-    values = notation.get("enum")
-    if isinstance(values, list):
-        if (
-            len(notation) != 1
-            or not 0 < len(values) <= MAX_MEMBERS
-            or not all(isinstance(v, str) for v in values)
-        ):
-            raise SchemaError(
-                f"{where}.enum must be a list of 1 to {MAX_MEMBERS} strings, alone in its object"
-            )
-        return Enumeration(tuple(values))
+    if _ENUM in notation:
+        return _from_enum(notation, where)
     if len(notation) > MAX_MEMBERS:
         raise SchemaError(f"{where} has more than {MAX_MEMBERS} members")
-    return Object(tuple(_from_member(key, kind, where, depth) for key, kind in notation.items()))
+    members = tuple(_from_member(key, kind, where, depth) for key, kind in notation.items())
+    if len({member.name for member in members}) < len(members):
+        raise SchemaError(f"{where} has a member twice, with and without '*'")
+    return Object(members)
+
+
+def _from_enum(notation: dict[str, Any], where: str) -> Type:
+    values = notation[_ENUM]
+    countable = len(notation) == 1 and isinstance(values, list) and 0 < len(values) <= MAX_MEMBERS
+    if not countable or not all(isinstance(value, str) for value in values):
+        raise SchemaError(f"{where}.enum must be a list of 1 to {MAX_MEMBERS} strings, alone in its object")
+    return Enumeration(tuple(values))
 
 
 def _from_member(key: str, notation: Any, where: str, depth: int) -> Member:
@@ -73,7 +77,7 @@ def _from_member(key: str, notation: Any, where: str, depth: int) -> Member:
 
 
 def to_notation(kind: Type) -> Any:
-    """Write a type in the notation; the inverse of `from_notation`."""
+    """Write a type in the notation; the inverse of `from_notation`. What it cannot say becomes "any"."""
     if isinstance(kind, Scalar):
         return kind.name
     if isinstance(kind, Array):
@@ -83,4 +87,5 @@ def to_notation(kind: Type) -> Any:
     if isinstance(kind, Alternate) or kind.open:
         # QAPI has no unnamed alternate; "any" promises less than the agent checks, never more.
         return "any"
-    return {("" if m.required else "*") + m.name: to_notation(m.type) for m in kind.members}
+    members = {("" if m.required else "*") + m.name: to_notation(m.type) for m in kind.members}
+    return "any" if _ENUM in members else members

@@ -39,8 +39,8 @@ def _convert(info: inspect.Type) -> Type:
         return scalar
     if isinstance(info, inspect.ListType):
         return Array(_convert(info.item_type))
-    if isinstance(info, inspect.LiteralType):
-        return Enumeration(tuple(str(value) for value in info.values))
+    if isinstance(info, inspect.LiteralType) and all(isinstance(value, str) for value in info.values):
+        return Enumeration(tuple(map(str, info.values)))
     if isinstance(info, inspect.StructType):
         return Object(tuple(map(_member, info.fields)), not info.forbid_unknown_fields, info.cls.__name__)
     if isinstance(info, inspect.DictType):
