@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable
 
@@ -64,6 +65,5 @@ def _translate(pattern: str) -> str:
         raise PatternError(
             f"'{pattern[:MAX_PATTERN_LENGTH]}' is no event pattern: letters, digits, '_', '-', '.', '*' and '?'"
         )
-    # A run of stars means the same as one, and would make the search slow.
-    squeezed = re.sub(r"\*+", "*", pattern)
-    return re.escape(squeezed).replace(r"\*", ".*").replace(r"\?", ".")
+    # Its expression never backtracks past a star, however many there are.
+    return fnmatch.translate(pattern)
