@@ -40,7 +40,7 @@ class CommandInfo(Data, frozen=True, kw_only=True):
     name: str
 
 
-class SupportedCommand(Arguments, frozen=True, kw_only=True, omit_defaults=False):
+class SupportedCommand(Data, frozen=True, kw_only=True, omit_defaults=False):
     """A command as guest-info lists it."""
 
     name: str

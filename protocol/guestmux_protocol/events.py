@@ -21,7 +21,7 @@ class SessionLogin(SessionRef, frozen=True, kw_only=True):
     """A session began."""
 
     type: str
-    session_class: str
+    session_class: str = field(name="class")
     tty: str | UnsetType = UNSET
     desktop: str | UnsetType = UNSET
     service: str | UnsetType = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field
 
 from guestmux_protocol.registry import Data, doc
 
@@ -27,7 +27,9 @@ class Session(Data, frozen=True, kw_only=True, omit_defaults=False):
     tty: str = ""
     display: Annotated[str, doc("X11 display.")] = ""
     type: Annotated[str, doc("tty, x11, wayland, mir, web or unspecified.")] = "unspecified"
-    session_class: Annotated[str, doc("user, greeter, lock-screen, background or manager.")] = "user"
+    session_class: Annotated[str, doc("user, greeter, lock-screen, background or manager.")] = field(
+        name="class", default="user"
+    )
     desktop: str = ""
     service: Annotated[str, doc("The PAM service that opened it.")] = ""
     remote: bool = False
