@@ -1,0 +1,69 @@
+"""guestmux, host side: call into a guest's sessions and hear its events.
+
+>>> async with guestmux.connect("unix:/run/vm1/guestmux.sock") as guest:
+...     await guest.lock(session="user:alice")
+...     async for event in guest.events("SESSION_*"):
+...         print(event)
+"""
+
+from guestmux.errors import (
+    CallTimeout,
+    CommandDisabled,
+    CommandFailed,
+    CommandNotFound,
+    ConnectError,
+    ConnectionLost,
+    GuestmuxError,
+    NoAddress,
+    NotConnected,
+    RemoteError,
+    UnexpectedReply,
+)
+from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
+from guestmux.guest import Guest, connect
+from guestmux.schema import GuestSchema
+from guestmux.stream import EventStream
+from guestmux_protocol.addresses import AddressError
+from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
+from guestmux_protocol.patterns import PatternError
+from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.sessions import AgentInfo, Session
+from guestmux_protocol.version import VERSION
+
+__version__ = VERSION
+
+__all__ = [
+    "AddressError",
+    "AgentInfo",
+    "CallTimeout",
+    "CommandDisabled",
+    "CommandFailed",
+    "CommandNotFound",
+    "ConnectError",
+    "ConnectionLost",
+    "Disconnected",
+    "Event",
+    "EventStream",
+    "Gap",
+    "Guest",
+    "GuestAgentInfo",
+    "GuestSchema",
+    "GuestUser",
+    "GuestmuxError",
+    "Item",
+    "LockState",
+    "NoAddress",
+    "NotConnected",
+    "NotifyAction",
+    "NotifyResult",
+    "PatternError",
+    "Position",
+    "Reconnected",
+    "RemoteError",
+    "Session",
+    "SessionInfo",
+    "Snapshot",
+    "UnexpectedReply",
+    "__version__",
+    "connect",
+]

@@ -1,0 +1,154 @@
+"""The known commands as typed methods, on top of one untyped `call`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from guestmux.errors import UnexpectedReply
+from guestmux.schema import GuestSchema
+from guestmux_protocol.commands import GuestAgentInfo, GuestUser
+from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.sessions import Session
+
+ACTIVE = "active"
+"""The session in the foreground of seat0."""
+
+T = TypeVar("T")
+
+
+class Calls(ABC):
+    """What can be asked of a guest. Every method raises what `call` raises, and UnexpectedReply."""
+
+    @abstractmethod
+    async def call(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Any:
+        """Run a command; see `Guest.call`."""
+
+    async def ping(self, *, timeout: float | None = None) -> None:
+        """Ask eventd for a sign of life."""
+        await self.call("guest-ping", timeout=timeout)
+
+    async def info(self, *, timeout: float | None = None) -> GuestAgentInfo:
+        """The agent's version and the commands that it takes now."""
+        return read_as(GuestAgentInfo, "guest-info", await self.call("guest-info", timeout=timeout))
+
+    async def sessions(self, *, timeout: float | None = None) -> list[Session]:
+        """Every session of logind, each with the agents registered in it."""
+        value = await self.call("guest-get-sessions", timeout=timeout)
+        return read_as(list[Session], "guest-get-sessions", value)
+
+    async def users(self, *, timeout: float | None = None) -> list[GuestUser]:
+        """The logged-in users, each with his earliest login."""
+        return read_as(
+            list[GuestUser], "guest-get-users", await self.call("guest-get-users", timeout=timeout)
+        )
+
+    async def schema(self, *, timeout: float | None = None) -> GuestSchema:
+        """Every command and event of the guest with its types, those that agents declared included."""
+        return GuestSchema.read(await self.call("guest-query-schema", timeout=timeout))
+
+    async def lock(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> LockState:
+        """Lock a session's screen.
+
+        Args:
+            session: a logind id, `active` or `user:NAME`.
+            wait: seconds to wait for the session's agent to register.
+            timeout: seconds until the call is cancelled.
+        """
+        return await self._lock_state("session-lock", session, wait, timeout)
+
+    async def unlock(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> LockState:
+        """Unlock a session's screen; arguments as for `lock`."""
+        return await self._lock_state("session-unlock", session, wait, timeout)
+
+    async def logout(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> None:
+        """End a session; what is unsaved in it is lost. Arguments as for `lock`."""
+        await self.call("session-logout", session=session, wait=wait, timeout=timeout)
+
+    async def session_info(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> SessionInfo:
+        """The session as its agent sees it; arguments as for `lock`."""
+        value = await self.call("session-get-info", session=session, wait=wait, timeout=timeout)
+        return read_as(SessionInfo, "session-get-info", value)
+
+    async def notify(
+        self,
+        summary: str,
+        body: str = "",
+        *,
+        session: str = ACTIVE,
+        icon: str = "",
+        urgency: Literal["low", "normal", "critical"] = "normal",
+        actions: Sequence[NotifyAction] | Mapping[str, str] = (),
+        expire: float | None = None,
+        wait_for_user: bool = False,
+        wait: float | None = None,
+        timeout: float | None = None,
+    ) -> NotifyResult:
+        """Show a desktop notification.
+
+        Args:
+            summary: the title, one line.
+            body: the text; shown as plain text.
+            session: a logind id, `active` or `user:NAME`.
+            icon: a name from the session's icon theme.
+            urgency: how much it matters.
+            actions: buttons, as {key: label} or NotifyAction.
+            expire: seconds until it goes away; 0 never; None as the desktop likes.
+            wait_for_user: return only when the user acted, or it expired. Give a `timeout` that suits.
+            wait: seconds to wait for the session's agent to register.
+            timeout: seconds until the call is cancelled.
+        """
+        arguments = {"summary": summary, "body": body, "icon": icon, "urgency": urgency}
+        buttons = _buttons(actions)
+        optional = {"actions": buttons, "expire": expire, "wait-for-user": wait_for_user or None}
+        given = {name: value for name, value in optional.items() if value not in (None, [])}
+        value = await self.call(
+            "session-notify", {**arguments, **given}, session=session, wait=wait, timeout=timeout
+        )
+        return read_as(NotifyResult, "session-notify", value)
+
+    async def _lock_state(
+        self, command: str, session: str, wait: float | None, timeout: float | None
+    ) -> LockState:
+        return read_as(
+            LockState, command, await self.call(command, session=session, wait=wait, timeout=timeout)
+        )
+
+
+def read_as(kind: type[T], command: str, untrusted_value: Any) -> T:
+    """A reply as the type that its command returns.
+
+    Raises:
+        UnexpectedReply: it is something else.
+    """
+    try:
+        return msgspec.convert(untrusted_value, kind)
+    except msgspec.ValidationError as error:
+        raise UnexpectedReply(f"the guest's answer to {command}: {error}") from error
+
+
+def _buttons(actions: Sequence[NotifyAction] | Mapping[str, str]) -> list[dict[str, str]]:
+    if isinstance(actions, Mapping):
+        return [{"key": key, "label": label} for key, label in actions.items()]
+    return [{"key": action.key, "label": action.label} for action in actions]

@@ -1,0 +1,70 @@
+"""What can go wrong, in two families: ours (`GuestmuxError`) and theirs (`RemoteError`: the guest refused)."""
+
+from __future__ import annotations
+
+from guestmux_protocol.errors import GuestmuxError, RemoteError
+from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR, ErrorReply
+
+__all__ = [
+    "CallTimeout",
+    "CommandDisabled",
+    "CommandFailed",
+    "CommandNotFound",
+    "ConnectError",
+    "ConnectionLost",
+    "GuestmuxError",
+    "NoAddress",
+    "NotConnected",
+    "RemoteError",
+    "UnexpectedReply",
+    "remote_error",
+]
+
+_DISABLED = " has been disabled"
+
+
+class ConnectError(GuestmuxError):
+    """The guest could not be reached; the text says why and what to do."""
+
+
+class NotConnected(GuestmuxError):
+    """There is no connection now; the command was not sent, so it did not run."""
+
+
+class ConnectionLost(GuestmuxError):
+    """The connection ended, or the guest's side restarted, before the reply; the command may or may not have run."""
+
+
+class CallTimeout(GuestmuxError):
+    """No reply within the time given; the command may or may not have run."""
+
+
+class UnexpectedReply(GuestmuxError):
+    """The guest's reply is not what this command returns; is something else than guestmux behind the port?"""
+
+
+class NoAddress(GuestmuxError):
+    """Neither an address was given nor $GUESTMUX_CONNECT set."""
+
+
+class CommandNotFound(RemoteError):
+    """The guest has no such command, or the session's agent has not."""
+
+
+class CommandDisabled(CommandNotFound):
+    """The guest has the command, and its policy does not allow it."""
+
+
+class CommandFailed(RemoteError):
+    """The command failed, or its arguments are wrong; `desc` has the guest's words."""
+
+
+def remote_error(untrusted_reply: ErrorReply) -> RemoteError:
+    """The exception for a guest's refusal."""
+    kind: type[RemoteError] = RemoteError
+    if untrusted_reply.error_class == GENERIC_ERROR:
+        kind = CommandFailed
+    elif untrusted_reply.error_class == COMMAND_NOT_FOUND:
+        # QMP has no class of its own for what policy forbids (qapi/qmp-dispatch.c).
+        kind = CommandDisabled if _DISABLED in untrusted_reply.desc else CommandNotFound
+    return kind(untrusted_reply.error_class, untrusted_reply.desc)

@@ -1,0 +1,308 @@
+"""A guest, for as long as its host cares: calls, events, and a connection that is made again when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from guestmux.backoff import Backoff
+from guestmux.calls import Calls
+from guestmux.errors import (
+    CallTimeout,
+    CommandFailed,
+    ConnectError,
+    ConnectionLost,
+    GuestmuxError,
+    NoAddress,
+    NotConnected,
+)
+from guestmux.event_queue import MAX_EVENTS
+from guestmux.hub import EventHub
+from guestmux.link import Link, open_link
+from guestmux.stream import EventStream
+from guestmux.waiting import Waiting
+from guestmux_protocol.addresses import DialAddress, parse_dial_address
+from guestmux_protocol.commands import Position
+from guestmux_protocol.errors import RemoteError
+
+ADDRESS_VARIABLE = "GUESTMUX_CONNECT"
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds until a guest that does not answer is given up; eventd answers in milliseconds."""
+
+CALL_TIMEOUT = 30.0
+"""Seconds for a call where nothing else is said: as long as eventd gives an agent."""
+
+GUEST_MAX_TIMEOUT = 24 * 3600.0
+"""The longest `timeout` that eventd takes."""
+
+GRACE = 2.0
+"""Seconds that a call outlives the deadline told to eventd, so that eventd's word on what became of it comes first."""
+
+RENEW_AFTER = 60.0
+"""Seconds of silence after which a subscription is renewed: behind a `qga` port the guest can restart unseen."""
+
+logger = logging.getLogger(__name__)
+
+
+class Guest(Calls, Waiting):
+    """A connected guest. Made by `connect`.
+
+    Args:
+        address: where it is dialled.
+        timeout: seconds for one attempt to connect.
+        reconnect: whether to dial again when the connection is lost.
+        renew_after: seconds of silence after which the subscription is renewed.
+    """
+
+    def __init__(
+        self,
+        address: DialAddress,
+        *,
+        timeout: float = CONNECT_TIMEOUT,
+        reconnect: bool = True,
+        renew_after: float = RENEW_AFTER,
+    ) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._reconnect = reconnect
+        self._renew_after = renew_after
+        self._hub = EventHub()
+        self._link: Link | None = None
+        self._changed = anyio.Event()
+        self._subscribing = anyio.Lock()
+        self._over = ""
+
+    def __repr__(self) -> str:
+        return f"<Guest {self.address} {self._link!r}>"
+
+    @property
+    def dialect(self) -> str:
+        """What the port speaks: `qmp`, where calls run concurrently, or `qga`, where they run in order."""
+        return self._link.dialect if self._link else ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call would be sent at once."""
+        return self._link is not None and self._link.ready
+
+    async def call(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Any:
+        """Run a command in the guest.
+
+        While the connection is lost the call waits for it, within its time.
+
+        Args:
+            command: its name, as `session-lock`.
+            arguments: its arguments, names as on the wire.
+            session: the session whose agent is to run it: a logind id (`c2`), `active`, or `user:NAME`.
+            wait: seconds to wait for that agent to register.
+            timeout: seconds until the call is given up, in the guest as well when a session is named; 30 by default.
+            more: further arguments; an underscore in a name stands for a hyphen.
+
+        Returns:
+            the result, as JSON values.
+
+        Raises:
+            CommandNotFound: the guest has no such command.
+            CommandFailed: it failed, or its arguments are wrong.
+            RemoteError: the guest refused otherwise; parent of the two above.
+            NotConnected: there was no connection within the time; the command did not run.
+            ConnectionLost: it ended before the reply; the command may or may not have run.
+            CallTimeout: no reply within the time; the command may or may not have run.
+            JsonError: an argument is no JSON value.
+        """
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        routing = _routing(session, wait, timeout)
+        patience = (
+            (CALL_TIMEOUT if timeout is None else timeout) + (wait or 0.0) + (GRACE if routing else 0.0)
+        )
+        return await self._request(command, {**(arguments or {}), **named, **routing}, patience)
+
+    def events(
+        self, *patterns: str, since: Position | None = None, max_events: int = MAX_EVENTS
+    ) -> EventStream:
+        """Subscribe to events.
+
+        Args:
+            patterns: globs over event names; every event by default.
+            since: continue after this position instead of now.
+            max_events: how many may wait for a slow consumer; what is over is dropped and told by a Gap.
+
+        Raises:
+            PatternError: a pattern is none.
+        """
+        return EventStream(self._begin, patterns or ("*",), since, max_events)
+
+    async def open(self) -> None:
+        """Connect for the first time; `connect` does.
+
+        Raises:
+            ConnectError: the guest cannot be reached.
+        """
+        self._link = await self._dial()
+
+    async def keep(self) -> None:
+        """Serve the connection, and make it anew when it is lost; `connect` runs it as a task."""
+        backoff = Backoff()
+        try:
+            while self._link is not None:
+                reason = await self._serve(self._link)
+                logger.info("%s: %s", self.address, reason)
+                self._hub.disconnected(reason)
+                if not self._reconnect:
+                    return self._end(reason)
+                self._link = await self._redial(backoff)
+                backoff.reset()
+        finally:
+            self._end("the guest was closed")
+
+    async def _serve(self, link: Link) -> str:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_subscribed, link)
+            reason = await link.run()
+            tasks.cancel_scope.cancel()
+        return reason
+
+    async def _dial(self) -> Link:
+        return await open_link(
+            self.address, self._timeout, self._hub.dispatch, self._hub.disconnected, self._notify
+        )
+
+    async def _redial(self, backoff: Backoff) -> Link:
+        while True:
+            await anyio.sleep(backoff.next())
+            try:
+                return await self._dial()
+            except ConnectError as error:
+                logger.debug("%s", error)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _end(self, reason: str) -> None:
+        """No connection will be made any more."""
+        if not self._over:
+            self._over = reason
+            if self._link is not None:
+                self._link.end(reason)
+            self._hub.end(ConnectionLost(reason))
+            self._notify()
+
+    async def _request(
+        self,
+        command: str,
+        arguments: dict[str, Any],
+        patience: float,
+        convert: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        sent = False
+        with anyio.move_on_after(patience):
+            link = await self._ready_link()
+            sent = True
+            return await link.call(command, arguments, convert)
+        if sent:
+            raise CallTimeout(f"no reply to {command} within {patience:g} s; it may or may not have run")
+        raise NotConnected(f"no connection to {self.address} within {patience:g} s; {command} was not sent")
+
+    async def _ready_link(self) -> Link:
+        while True:
+            if self._over:
+                raise NotConnected(f"not connected: {self._over}")
+            if self._link is not None and self._link.ready:
+                return self._link
+            await self._changed.wait()
+
+    async def _begin(self, stream: EventStream) -> None:
+        self._hub.add(stream)
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        async with self._subscribing:
+            try:
+                await self._send_subscription(resume=True)
+            except CommandFailed:
+                # The guest may be back at an earlier state of its memory, where our position is not yet.
+                if not self._hub.can_restart:
+                    raise
+                await self._send_subscription(resume=False)
+
+    async def _send_subscription(self, *, resume: bool) -> None:
+        convert, arguments = self._hub.on_subscribed(), self._hub.arguments(resume=resume)
+        await self._request("guest-event-subscribe", arguments, CALL_TIMEOUT, convert)
+
+    async def _keep_subscribed(self, link: Link) -> None:
+        """Subscribe again when the guest forgot, or was silent for long."""
+        received = -1
+        while True:
+            quiet = link.received == received and not link.blocked
+            if self._hub.streams and (self._hub.interrupted or quiet):
+                await self._resubscribe(link)
+            received = link.received
+            with anyio.move_on_after(self._renew_after):
+                await self._changed.wait()
+
+    async def _resubscribe(self, link: Link) -> None:
+        try:
+            await self._subscribe()
+        except CallTimeout:
+            link.end("the guest stopped answering")
+        except (ConnectionLost, NotConnected) as error:
+            logger.debug("%s: %s", self.address, error)
+        except (GuestmuxError, RemoteError) as error:
+            self._hub.end(error)
+
+
+def _routing(session: str | None, wait: float | None, timeout: float | None) -> dict[str, Any]:
+    """What eventd is told about where and how long; a stock qemu-ga would refuse it, so only what is needed."""
+    routing = {"session": session, "wait": wait}
+    if session is not None or wait is not None:
+        routing["timeout"] = None if timeout is None else min(timeout, GUEST_MAX_TIMEOUT)
+    return {name: value for name, value in routing.items() if value is not None}
+
+
+@asynccontextmanager
+async def connect(
+    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True
+) -> AsyncIterator[Guest]:
+    """Connect to a guest, and stay connected until the block ends. Runs on asyncio.
+
+    Args:
+        address: `unix:PATH` of QEMU's chardev socket, or `device:PATH`; $GUESTMUX_CONNECT by default.
+        timeout: seconds for the guest to answer.
+        reconnect: dial again when the connection is lost; otherwise calls and streams end with it.
+
+    Raises:
+        NoAddress: neither an address was given nor $GUESTMUX_CONNECT set.
+        AddressError: it is no address.
+        ConnectError: nobody is there, or nobody answers.
+    """
+    text = os.environ.get(ADDRESS_VARIABLE, "") if address is None else address
+    if not text:
+        raise NoAddress(f"which guest? give an address as unix:PATH, or set ${ADDRESS_VARIABLE}")
+    guest = Guest(parse_dial_address(text), timeout=timeout, reconnect=reconnect)
+    await guest.open()
+    keeper = asyncio.create_task(guest.keep(), name=f"guestmux {text}")
+    try:
+        yield guest
+    finally:
+        keeper.cancel()
+        await asyncio.wait([keeper])
+        if not keeper.cancelled() and (fault := keeper.exception()):
+            raise fault

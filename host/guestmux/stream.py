@@ -1,0 +1,193 @@
+"""One consumer's stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from guestmux.errors import GuestmuxError, NotConnected
+from guestmux.event import EVENTS_LOST, Disconnected, Event, Item, Reconnected, gap_from
+from guestmux.event_queue import MAX_EVENTS, EventQueue
+from guestmux_protocol.commands import Position, Snapshot, Subscription
+from guestmux_protocol.errors import RemoteError
+from guestmux_protocol.patterns import EventFilter
+
+Begin = Callable[["EventStream"], Awaitable[None]]
+"""Subscribes at the guest, so that the stream has its snapshot when it returns."""
+
+
+class EventStream:
+    """Iterate over it for events, and for what became of the stream: Gap, Disconnected, Reconnected.
+
+    It subscribes when it is entered (`async with`), begun, or first iterated over. One consumer at a time. Whoever
+    drops it without aclose() (a `break` out of `async for`) need do nothing.
+
+    Args:
+        begin: subscribes at the guest.
+        patterns: globs over event names.
+        since: continue after this position instead of now.
+        max_events: events that may wait for the consumer; what is over is dropped, and told by a Gap.
+
+    Raises:
+        PatternError: a pattern is none.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        patterns: Iterable[str],
+        since: Position | None = None,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        self.wanted = EventFilter(patterns)
+        self._begin = begin
+        self._since = since
+        self._position = since
+        self._snapshot: Snapshot | None = None
+        self._queue = EventQueue(max_events)
+        self._grown = anyio.Event()
+        self._interrupted = False
+        self._ended: Exception | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<EventStream {' '.join(self.wanted.patterns)} at {self.position} {self._queue!r}>"
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The guest's sessions when the stream began; the events are changes to it.
+
+        Raises:
+            NotConnected: the stream has not begun yet.
+        """
+        if self._snapshot is None:
+            raise NotConnected(
+                "the stream of events has not begun: use 'async with guest.events(...) as stream'"
+            )
+        return self._snapshot
+
+    @property
+    def position(self) -> Position | None:
+        """The last event that was put in the queue; give it as `since` to continue later."""
+        return self._position
+
+    @property
+    def begun(self) -> bool:
+        """Whether the guest answered the subscription."""
+        return self._snapshot is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the guest has to be asked again."""
+        return self._interrupted
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes more events."""
+        return not self._closed and self._ended is None
+
+    async def begin(self) -> Snapshot:
+        """Subscribe, and give the snapshot.
+
+        Raises:
+            RemoteError: the guest has no events (a stock qemu-ga), or refuses.
+            GuestmuxError: there is no connection.
+        """
+        if self._snapshot is None:
+            await self._begin(self)
+        return self.snapshot
+
+    async def aclose(self) -> None:
+        """Take no more events."""
+        self._closed = True
+        self._grown.set()
+
+    async def __aenter__(self) -> Self:
+        await self.begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        if not self._closed:
+            await self.begin()
+        while not self._queue and self.alive:
+            await self._grown.wait()
+            self._grown = anyio.Event()
+        if self._closed:
+            raise StopAsyncIteration
+        if not self._queue and self._ended is not None:
+            raise self._ended
+        return self._queue.take()
+
+    def feed(self, event: Event, size: int) -> None:
+        """Take an event from the guest, about `size` bytes on the wire."""
+        if not self.begun or self._closed:
+            return
+        if event.name == EVENTS_LOST:
+            self._lost(event)
+        elif event.name in self.wanted and self._advance(event):
+            self._queue.put(event, size)
+            self._grown.set()
+
+    def subscribed(self, answer: Subscription) -> None:
+        """The guest answered a subscription that this stream is part of."""
+        position = Position(epoch=answer.epoch, seq=answer.seq)
+        if self._snapshot is None:
+            self._snapshot = answer.snapshot
+            self._position = self._since or position
+        elif self._interrupted or not self._resumes(position):
+            resumed = self._resumes(position)
+            self._notice(Reconnected(answer.epoch, answer.seq, answer.snapshot, resumed))
+            if not resumed:
+                # The same journal can go back in time: the guest was reset to an earlier state of its memory.
+                self._position = position if self._same_journal(position) else self._position
+        self._interrupted = False
+
+    def disconnected(self, reason: str) -> None:
+        """The connection is gone, or the guest forgot the subscription."""
+        if self.begun and not self._interrupted:
+            self._interrupted = True
+            self._notice(Disconnected(reason))
+
+    def end(self, error: GuestmuxError | RemoteError) -> None:
+        """No more will come; the consumer gets what waits, then the error."""
+        if self._ended is None:
+            self._ended = error
+            self._grown.set()
+
+    def _notice(self, notice: Item) -> None:
+        self._queue.put_notice(notice)
+        self._grown.set()
+
+    def _same_journal(self, latest: Position) -> bool:
+        return self._position is not None and self._position.epoch == latest.epoch
+
+    def _resumes(self, latest: Position) -> bool:
+        """Whether this stream's position is in the journal that ends at `latest`."""
+        return self._position is not None and self._same_journal(latest) and self._position.seq <= latest.seq
+
+    def _lost(self, event: Event) -> None:
+        gap = gap_from(event, self._position or Position(epoch="", seq=0))
+        if gap is not None:
+            self._position = Position(epoch=event.epoch, seq=gap.last)
+            self._notice(gap)
+
+    def _advance(self, event: Event) -> bool:
+        """Note the event's number. False: this stream had it, or began after it."""
+        seq, known = event.seq, self._position
+        if seq is None:
+            return True
+        if known is not None and known.epoch == event.epoch and seq <= known.seq:
+            return False
+        self._position = Position(epoch=event.epoch, seq=seq)
+        return True
