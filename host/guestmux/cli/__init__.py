@@ -1,0 +1,16 @@
+"""The command line `guestmux`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        from guestmux.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.exit(f"guestmux: the command line needs {error.name}: install guestmux[host]")
+    sys.exit(run())

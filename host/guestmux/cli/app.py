@@ -1,0 +1,101 @@
+"""The root command, and how every command ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from guestmux import __version__
+from guestmux.cli import exits
+from guestmux.cli.cmd_call import call
+from guestmux.cli.cmd_completion import completion
+from guestmux.cli.cmd_events import events
+from guestmux.cli.cmd_info import info, sessions, users, version
+from guestmux.cli.cmd_ping import ping
+from guestmux.cli.cmd_schema import schema
+from guestmux.cli.cmd_session import lock, logout, notify, unlock
+from guestmux.cli.cmd_wait import wait
+from guestmux.cli.options import connecting
+from guestmux.cli.output import warn
+from guestmux.cli.usage import EXIT_STATUSES, examples, paragraphs
+from guestmux.errors import GuestmuxError, RemoteError
+
+PROGRAM = "guestmux"
+
+
+@click.group(
+    epilog=paragraphs(
+        examples(
+            "export GUESTMUX_CONNECT=unix:/run/vm1/guestmux.sock",
+            "guestmux ping",
+            "guestmux sessions",
+            "guestmux events 'SESSION_*'",
+            "guestmux lock user:alice",
+            "guestmux call session-get-info --session c2",
+        ),
+        EXIT_STATUSES,
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@connecting
+def root() -> None:
+    """Call into the sessions of a virtual machine, and hear its events.
+
+    The guest is named by -c ADDRESS or $GUESTMUX_CONNECT: the unix socket of QEMU's chardev for the port that
+    guestmux-eventd serves in the guest. A guest with a stock qemu-ga works as well, as far as that goes.
+    """
+
+
+for command in (
+    ping,
+    info,
+    sessions,
+    users,
+    events,
+    call,
+    lock,
+    unlock,
+    logout,
+    notify,
+    wait,
+    schema,
+    version,
+    completion,
+):
+    root.add_command(command)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status. No exception and no traceback leaves it.
+
+    Args:
+        arguments: those of the process by default.
+    """
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `guestmux events | head -1`: what is still buffered has no reader, so the exit must not try to write it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.BROKEN_PIPE
+    return status
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except RemoteError as error:
+        warn(f"the guest says: {error.desc}")
+        return exits.status_of(error)
+    except GuestmuxError as error:
+        warn(error)
+        return exits.status_of(error)
+    except (KeyboardInterrupt, click.Abort):
+        return exits.INTERRUPTED
+    return status if isinstance(status, int) else exits.OK

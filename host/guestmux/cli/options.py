@@ -1,0 +1,93 @@
+"""Options that many commands share, and the connection that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from guestmux.cli.completing import complete_sessions
+from guestmux.guest import ADDRESS_VARIABLE, CONNECT_TIMEOUT, Guest, connect
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Work = Callable[[Guest], Awaitable[int | None]]
+
+SECONDS = click.FloatRange(min=0)
+
+
+@dataclass
+class Target:
+    """Which guest, and how long to try.
+
+    Attributes:
+        address: as given; None for $GUESTMUX_CONNECT.
+        timeout: seconds to connect.
+    """
+
+    address: str | None = None
+    timeout: float = CONNECT_TIMEOUT
+
+
+def talk(work: Work, *, reconnect: bool = False) -> None:
+    """Connect to the guest that the options name, do the work, and exit with the status that it gives."""
+    target = click.get_current_context().ensure_object(Target)
+
+    async def session() -> int | None:
+        async with connect(target.address, timeout=target.timeout, reconnect=reconnect) as guest:
+            return await work(guest)
+
+    status = anyio.run(session)
+    if status:
+        click.get_current_context().exit(status)
+
+
+def connecting(function: Function) -> Function:
+    """Add the options that say which guest; they are understood before the command's name as well."""
+    address = click.option(
+        "-c",
+        "--connect",
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_set_address,
+        help=f"The guest: unix:PATH of its port's socket on this host, or device:PATH. Default: ${ADDRESS_VARIABLE}.",
+    )
+    timeout = click.option(
+        "--connect-timeout",
+        type=SECONDS,
+        metavar="SECONDS",
+        expose_value=False,
+        callback=_set_timeout,
+        help=f"How long to wait for the guest to answer. Default: {CONNECT_TIMEOUT:g}.",
+    )
+    return address(timeout(function))
+
+
+def _set_address(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Target).address = value
+
+
+def _set_timeout(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
+    if value is not None:
+        context.ensure_object(Target).timeout = value
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+call_timeout = click.option(
+    "--timeout", type=SECONDS, metavar="SECONDS", help="Give the call up after this time. Default: 30."
+)
+
+wait_agent = click.option(
+    "--wait-agent",
+    type=SECONDS,
+    metavar="SECONDS",
+    help="Wait so long for the session's agent to register. Default: not at all.",
+)
+
+session_argument = click.argument(
+    "session", default="active", metavar="[SESSION]", shell_complete=complete_sessions
+)
