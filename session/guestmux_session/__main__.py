@@ -1,0 +1,70 @@
+"""guestmux-session: the stock agent of a user's session."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from guestmux_protocol.version import VERSION
+from guestmux_session.agent import SYSTEM_BUS
+from guestmux_session.process import set_up_logging
+from guestmux_session.stock import SessionAgent
+
+DESCRIPTION = """\
+Lets the virtual machine's host reach this session: lock and unlock it, end it, show notifications,
+ask what it is like. It registers with guestmux-eventd and can do what its user can, nothing more.
+
+It serves what the platform has: locking and logout need logind, notifications need a session bus with
+a notification server. What is missing is left out, said so in the log and in session-get-info, and
+served as soon as it appears.
+"""
+
+EPILOG = """\
+Run it once in each session: as a systemd --user service, or from the desktop's autostart. eventd finds
+out by itself which session it belongs to; --session is for processes outside of every session whose
+user has several. It keeps running while eventd or the bus are away, and registers again.
+
+Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong option.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="guestmux-session",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--bus",
+        default=SYSTEM_BUS,
+        metavar="ADDRESS",
+        help='the bus that eventd is on: a D-Bus address, or "system" (the default)',
+    )
+    parser.add_argument(
+        "--session",
+        default="",
+        metavar="ID",
+        help="claim this session, logind's id as in `loginctl`; eventd refuses another user's",
+    )
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="how much to log, to stderr (default: %(default)s)",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the agent until SIGTERM or SIGINT; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    set_up_logging(options.log_level)
+    SessionAgent(bus=options.bus, session=options.session).main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The stock agent: the SDK with the providers that the platform has."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from guestmux_protocol.version import VERSION
+from guestmux_session.agent import SYSTEM_BUS, Agent
+from guestmux_session.bus_service import BusService
+from guestmux_session.info_environment import InfoEnvironment
+from guestmux_session.lock_logind import LockLogind
+from guestmux_session.logind import LOGIN_NAME
+from guestmux_session.logout_logind import LogoutLogind
+from guestmux_session.notify_freedesktop import NotifyFreedesktop
+from guestmux_session.provider import OK, Provider
+from guestmux_session.session_bus import SessionBus
+from guestmux_transport.bus import Bus
+from guestmux_transport.bus_address import session_bus_address
+
+logger = logging.getLogger(__name__)
+
+
+class SessionAgent(Agent):
+    """guestmux-session. What the platform lacks is left out, and comes in when the platform gets it.
+
+    Args:
+        bus: the system bus's address, or "system".
+        session: a claim, as in `Agent`.
+        session_bus: the session bus's address; the user's own where empty.
+    """
+
+    name = "guestmux-session"
+    version = VERSION
+
+    def __init__(self, *, bus: str = SYSTEM_BUS, session: str = "", session_bus: str = "") -> None:
+        super().__init__(bus=bus, session=session)
+        self._states: dict[str, str] = {}
+        notify = NotifyFreedesktop(self)
+        self._with_logind = (LockLogind(self), LogoutLogind(self))
+        self._session_bus = SessionBus(session_bus or session_bus_address(), [notify])
+        self.settle(InfoEnvironment(self), "")
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Every provider: `ok`, or what the platform lacks."""
+        return self._states
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._session_bus.run)
+            await super().run()
+
+    async def connected(self, bus: Bus) -> None:
+        """See what there is before the first registration, so that there need not be a second."""
+        logind = BusService(bus, LOGIN_NAME, lambda: self._settle_logind(logind))
+        await logind.start()
+        self._settle_logind(logind)
+        await self._session_bus.settled()
+
+    def settle(self, provider: Provider, lack: str) -> None:
+        """Offer a provider's commands, or leave them out.
+
+        Args:
+            provider: which.
+            lack: what the platform lacks for it; empty for nothing.
+        """
+        before, now = self._states.get(provider.name), lack or OK
+        if before == now:
+            return
+        self._states[provider.name] = now
+        logger.info("%s: %s", provider.name, f"left out: {lack}" if lack else OK)
+        if now == OK:
+            self.provide(provider)
+        elif before == OK:
+            self.withdraw(provider)
+
+    def _settle_logind(self, logind: BusService) -> None:
+        for provider in self._with_logind:
+            self.settle(provider, logind.lack)
