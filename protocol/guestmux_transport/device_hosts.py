@@ -99,5 +99,5 @@ class DeviceHosts:
     def _let_go(self, pipe: Pipe) -> None:
         if pipe is self._current:
             self._current = None
-            self.must_restart = True
+            self.must_restart = not pipe.gone
             self._on_change()

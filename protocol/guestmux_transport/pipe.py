@@ -171,8 +171,8 @@ class Pipe:
         self._closed = True
         self._leftovers.clear()
         self._end_reading()
+        self._on_close(self)  # first, so that the owner sees by `gone` whether the other side had left
         self.lose()
-        self._on_close(self)
 
     def edge(self, events: int) -> None:
         """Take a change of the descriptor's readiness. For the descriptor's owner."""

@@ -163,6 +163,8 @@ async def test_a_pipe_closed_here_is_followed_by_a_new_one_for_the_same_host() -
             pipe.write(b"new")
             await until_readable(host)
             assert os.read(host, 99) == b"new"
+            os.write(host, b"for the second")
+            assert await receive_exactly(pipe, 14) == b"for the second"
 
 
 async def test_a_host_that_leaves_during_that_pause_is_not_given_again() -> None:
@@ -172,6 +174,9 @@ async def test_a_host_that_leaves_during_that_pause_is_not_given_again() -> None
             host = come(path, b"x")
             (await anext(hosts)).close()
             coming = asyncio.ensure_future(anext(hosts))
+            await turns()
+            os.write(host, b"to the closed pipe")
+            await until_readable(device)
             await turns()
             os.close(host)
             await turns()
@@ -285,6 +290,29 @@ async def test_end_of_file_that_is_read_before_its_edge_ends_the_pipe(tmp_path: 
         os.close(writer)
         assert await pipe.receive() == b""
         assert pipe.gone
+
+
+@pytest.mark.parametrize("looks", [0, 5])
+async def test_a_host_that_comes_before_the_last_ones_leaving_was_seen_gets_its_own_pipe(
+    tmp_path: Path, looks: int
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    port = DevicePort(Device(str(fifo)), lambda: os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    async with hosts_of(port) as hosts:
+        coming = asyncio.ensure_future(anext(hosts))
+        await turns()
+        first = os.open(fifo, os.O_WRONLY)
+        os.write(first, b"one")
+        pipe = await coming
+        assert await pipe.receive() == b"one"
+        os.close(first)
+        assert await pipe.receive() == b""  # the loop had no turn, so no edge was seen
+        second = os.open(fifo, os.O_WRONLY)
+        os.write(second, b"two")
+        await turns(looks)
+        assert await (await anext(hosts)).receive() == b"two"
+        os.close(second)
 
 
 async def test_close_lets_go_of_the_device() -> None:

@@ -11,6 +11,7 @@ from tests.support.pipes import SteppedSleep, host_at, hosts_of, open_descriptor
 
 from guestmux_protocol.addresses import Unix, UnixListen
 from guestmux_transport.dial import dial
+from guestmux_transport.edge import edge_poller
 from guestmux_transport.pipe import HIGH_WATER
 from guestmux_transport.pipe_errors import BusyError
 from guestmux_transport.port import open_port
@@ -228,6 +229,7 @@ async def test_close_ends_the_connections(path: Path) -> None:
     assert await served == 0
     assert port.state == "CLOSED"
     assert not path.exists()
+    assert not edge_poller().watched
 
 
 def take_every_descriptor() -> list[int]:
