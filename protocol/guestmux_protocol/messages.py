@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -125,18 +125,16 @@ def parse_request(value: Any, *, oob_allowed: bool) -> Request:
 
 
 def _nests_deeper(value: Any, depth: int) -> bool:
-    level = [value]
-    for _ in range(depth + 1):
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return False
-    return True
+    level = _containers([value])
+    while level and depth:
+        level = [inner for outer in level for inner in _containers(outer)]
+        depth -= 1
+    return bool(level)
 
 
-def _children(value: Any) -> Iterable[Any]:
-    if type(value) is dict:
-        return value.values()
-    return value if type(value) is list else ()
+def _containers(container: Any) -> list[Any]:
+    values = container.values() if type(container) is dict else container
+    return [value for value in values if type(value) in (dict, list)]
 
 
 def parse_server_message(value: Any) -> ServerMessage:
