@@ -91,9 +91,9 @@ def relevant(environment: Mapping[str, str]) -> dict[str, str]:
 
 def display_server(environment: Mapping[str, str], session_type: str) -> DisplayServer:
     """What shows the session's windows: as the environment says, else as logind does."""
-    for kind in (environment.get("XDG_SESSION_TYPE"), session_type):
-        if kind == "x11" or kind == "wayland":
-            return kind
+    for kind in (environment.get("XDG_SESSION_TYPE", ""), session_type):
+        if kind in _WITH_WINDOWS:
+            return _WITH_WINDOWS[kind]
     if environment.get("WAYLAND_DISPLAY"):
         return "wayland"
     if environment.get("DISPLAY"):
