@@ -6,6 +6,7 @@
 ...         print(event)
 """
 
+from guestmux import blocking
 from guestmux.errors import (
     CallTimeout,
     CommandDisabled,
@@ -65,5 +66,6 @@ __all__ = [
     "Snapshot",
     "UnexpectedReply",
     "__version__",
+    "blocking",
     "connect",
 ]

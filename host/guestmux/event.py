@@ -58,8 +58,8 @@ class Gap(Struct, frozen=True):
     """Events that will not come. Ask for the state again if it matters.
 
     Args:
-        first: the first number that is missing.
-        last: the last number that is missing.
+        first: the first number that is missing; 0 where nobody knows the numbers.
+        last: the last number that is missing; 0 likewise.
         reason: the guest's word (`slow-reader`, `expired`, `new-epoch`), or `slow-consumer`: this
             stream was not read fast enough, and what did not fit its queue was dropped.
         count: how many were dropped here; 0 where the guest knows no number, as its filter hides some.
@@ -113,4 +113,5 @@ def gap_from(event: Event, after: Position) -> Gap | None:
         first = max(first, after.seq + 1)
         if first > last:
             return None
-    return Gap(first, last, str(event.data.get("reason", "unknown")))
+    known = first <= last
+    return Gap(first if known else 0, last if known else 0, str(event.data.get("reason", "unknown")))

@@ -112,7 +112,8 @@ def _value(value: object) -> str:
 
 def _notice(item: Gap | Disconnected | Reconnected) -> str:
     if isinstance(item, Gap):
-        return f"events {item.first} to {item.last} are lost: {item.reason}"
+        which = f"events {item.first} to {item.last}" if item.last else "some events"
+        return f"{which} are lost: {item.reason}"
     if isinstance(item, Disconnected):
         return f"disconnected: {item.reason}"
     return f"reconnected{'' if item.resumed else '; the guest numbers its events anew'}"

@@ -1,0 +1,257 @@
+"""The SDK for scripts without async: the same methods, each of which waits.
+
+>>> with guestmux.blocking.connect("unix:/run/vm1/guestmux.sock") as guest:
+...     guest.lock(session="user:alice")
+...     for event in guest.events("SESSION_*", timeout=60):
+...         print(event)
+
+Each guest has an event loop in a thread of its own; the methods may be called from several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, Self, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from guestmux import guest as asynchronous
+from guestmux.calls import ACTIVE
+from guestmux.event import Item
+from guestmux.event_queue import MAX_EVENTS
+from guestmux.guest import CONNECT_TIMEOUT
+from guestmux.schema import GuestSchema
+from guestmux.stream import EventStream as AsyncEventStream
+from guestmux_protocol.addresses import DialAddress
+from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
+from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.sessions import AgentInfo, Session
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class EventStream:
+    """Iterate over it for events, and for what became of the stream; see `guestmux.EventStream`.
+
+    Args:
+        portal: runs what waits.
+        stream: the stream.
+        timeout: seconds after which the iteration ends; None: never.
+    """
+
+    def __init__(self, portal: BlockingPortal, stream: AsyncEventStream, timeout: float | None) -> None:
+        self._portal = portal
+        self._stream = stream
+        self._timeout = timeout
+        self._deadline: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<blocking {self._stream!r}>"
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The guest's sessions when the stream began."""
+        return self._portal.call(self._stream.begin)
+
+    @property
+    def position(self) -> Position | None:
+        """The last event that came; give it as `since` to continue later."""
+        return self._stream.position
+
+    def close(self) -> None:
+        """Take no more events."""
+        self._portal.call(self._stream.aclose)
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._stream.begin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        item = self._portal.call(self._next)
+        if item is None:
+            raise StopIteration
+        return item
+
+    async def _next(self) -> Item | None:
+        if self._timeout is not None and self._deadline is None:
+            self._deadline = anyio.current_time() + self._timeout
+        with anyio.CancelScope(deadline=float("inf") if self._deadline is None else self._deadline):
+            return await anext(self._stream, None)
+        return None
+
+
+class Guest:
+    """A connected guest. Made by `connect`; every method raises what the one of `guestmux.Guest` raises.
+
+    Args:
+        portal: runs what waits.
+        guest: the guest.
+    """
+
+    def __init__(self, portal: BlockingPortal, guest: asynchronous.Guest) -> None:
+        self._portal = portal
+        self._guest = guest
+
+    def __repr__(self) -> str:
+        return f"<blocking {self._guest!r}>"
+
+    @property
+    def address(self) -> DialAddress:
+        """Where it is dialled."""
+        return self._guest.address
+
+    @property
+    def dialect(self) -> str:
+        """What the port speaks: `qmp` or `qga`."""
+        return self._guest.dialect
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call would be sent at once."""
+        return self._guest.connected
+
+    def call(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Any:
+        """Run a command in the guest; see `guestmux.Guest.call`."""
+        return self._wait_for(
+            self._guest.call, command, arguments, session=session, wait=wait, timeout=timeout, **more
+        )
+
+    def events(
+        self,
+        *patterns: str,
+        since: Position | None = None,
+        max_events: int = MAX_EVENTS,
+        timeout: float | None = None,
+    ) -> EventStream:
+        """Subscribe to events; the iteration ends `timeout` seconds after it began. See `guestmux.Guest.events`."""
+        stream = self._guest.events(*patterns, since=since, max_events=max_events)
+        return EventStream(self._portal, stream, timeout)
+
+    def ping(self, *, timeout: float | None = None) -> None:
+        """Ask eventd for a sign of life."""
+        self._wait_for(self._guest.ping, timeout=timeout)
+
+    def info(self, *, timeout: float | None = None) -> GuestAgentInfo:
+        """The agent's version and the commands that it takes now."""
+        return self._wait_for(self._guest.info, timeout=timeout)
+
+    def sessions(self, *, timeout: float | None = None) -> list[Session]:
+        """Every session of logind, each with the agents registered in it."""
+        return self._wait_for(self._guest.sessions, timeout=timeout)
+
+    def users(self, *, timeout: float | None = None) -> list[GuestUser]:
+        """The logged-in users, each with his earliest login."""
+        return self._wait_for(self._guest.users, timeout=timeout)
+
+    def schema(self, *, timeout: float | None = None) -> GuestSchema:
+        """Every command and event of the guest with its types."""
+        return self._wait_for(self._guest.schema, timeout=timeout)
+
+    def lock(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> LockState:
+        """Lock a session's screen; see `guestmux.Guest.lock`."""
+        return self._wait_for(self._guest.lock, session, wait=wait, timeout=timeout)
+
+    def unlock(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> LockState:
+        """Unlock a session's screen."""
+        return self._wait_for(self._guest.unlock, session, wait=wait, timeout=timeout)
+
+    def logout(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> None:
+        """End a session; what is unsaved in it is lost."""
+        self._wait_for(self._guest.logout, session, wait=wait, timeout=timeout)
+
+    def session_info(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> SessionInfo:
+        """The session as its agent sees it."""
+        return self._wait_for(self._guest.session_info, session, wait=wait, timeout=timeout)
+
+    def notify(
+        self,
+        summary: str,
+        body: str = "",
+        *,
+        session: str = ACTIVE,
+        icon: str = "",
+        urgency: Literal["low", "normal", "critical"] = "normal",
+        actions: Sequence[NotifyAction] | Mapping[str, str] = (),
+        expire: float | None = None,
+        wait_for_user: bool = False,
+        wait: float | None = None,
+        timeout: float | None = None,
+    ) -> NotifyResult:
+        """Show a desktop notification; see `guestmux.Guest.notify`."""
+        return self._wait_for(
+            self._guest.notify,
+            summary,
+            body,
+            session=session,
+            icon=icon,
+            urgency=urgency,
+            actions=actions,
+            expire=expire,
+            wait_for_user=wait_for_user,
+            wait=wait,
+            timeout=timeout,
+        )
+
+    def wait_session(self, session: str = ACTIVE, *, timeout: float | None = None) -> Session:
+        """Wait until a session is there; see `guestmux.Guest.wait_session`."""
+        return self._wait_for(self._guest.wait_session, session, timeout=timeout)
+
+    def wait_agent(
+        self, session: str = ACTIVE, agent: str | None = None, *, timeout: float | None = None
+    ) -> AgentInfo:
+        """Wait until an agent is registered in a session; see `guestmux.Guest.wait_agent`."""
+        return self._wait_for(self._guest.wait_agent, session, agent, timeout=timeout)
+
+    def _wait_for(
+        self,
+        function: Callable[Parameters, Awaitable[Result]],
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        return self._portal.call(partial(function, *args, **kwargs))
+
+
+@contextmanager
+def connect(
+    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True
+) -> Iterator[Guest]:
+    """Connect to a guest, and stay connected until the block ends; see `guestmux.connect`."""
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(
+            asynchronous.connect(address, timeout=timeout, reconnect=reconnect)
+        ) as guest,
+    ):
+        yield Guest(portal, guest)
