@@ -62,16 +62,22 @@ class PendingCalls:
             self.give_back(destination)
             raise BusLost(self._lost)
 
-    def give_back(self, destination: str) -> None:
-        """Give back a slot that no call was made with."""
+    def give_back(self, destination: str, *, overdue: bool = False) -> None:
+        """Give back the slot of a call that is no longer open, or was not made."""
         if destination != DBUS_NAME:
-            self.slots.release(destination)
+            self.slots.release(destination, overdue=overdue)
 
-    async def wait(self, serial: int, destination: str, timeout: float) -> Message:
+    async def wait(self, serial: int, destination: str, timeout: float, ends: float) -> Message:
         """Wait for the answer to a call that was just sent with a slot.
 
+        Args:
+            serial: the call's.
+            destination: whom it was sent to.
+            timeout: seconds that the call was given, for the error's text.
+            ends: when they are over, on the loop's clock.
+
         Raises:
-            CallTimeout: no answer within `timeout` seconds; a late one will be dropped.
+            CallTimeout: no answer in time; a late one will be dropped.
             CallError: the answer is an error.
             TooLarge: the answer is over the size limit.
             BusLost: the connection ended.
@@ -79,7 +85,7 @@ class PendingCalls:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Message] = loop.create_future()
         self._pending[serial] = _Pending(destination, future)
-        deadline = loop.call_later(timeout, _expire, future, destination, timeout)
+        deadline = loop.call_at(ends, _expire, future, destination, timeout)
         try:
             reply = await future
         except asyncio.CancelledError:
@@ -101,8 +107,8 @@ class PendingCalls:
             logger.debug("dropped an answer that nobody waits for: %r", reply)
             return
         del self._pending[reply.reply_serial]
-        self.give_back(pending.destination)
         future = pending.future
+        self.give_back(pending.destination, overdue=future is None)
         if future is None or future.done():
             close_fds(reply.fds)
         elif oversized:
@@ -118,13 +124,18 @@ class PendingCalls:
         for call in pending.values():
             if call.future is not None and not call.future.done():
                 call.future.set_exception(BusLost(f"{reason}; the call may or may not have been carried out"))
-            self.give_back(call.destination)
+            self.give_back(call.destination, overdue=call.future is None)
 
     def _stop_waiting(self, serial: int) -> None:
         """Keep only the slot of a call that ended here but not at the bus."""
         pending = self._pending.get(serial)
-        if pending is not None:
-            pending.future = None
+        if pending is None:
+            return
+        if pending.destination == DBUS_NAME:
+            del self._pending[serial]
+            return
+        pending.future = None
+        self.slots.overdue(pending.destination)
 
 
 def _may_answer(sender: str | None, destination: str) -> bool:

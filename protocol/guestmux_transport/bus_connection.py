@@ -126,7 +126,7 @@ class Connection(ABC):
         except BusError:
             self._calls.give_back(destination)
             raise
-        reply = await self._calls.wait(call.serial, destination, ends - self._loop.time())
+        reply = await self._calls.wait(call.serial, destination, timeout, ends)
         return Reply(reply.signature, reply.body, reply.fds)
 
     def tell(

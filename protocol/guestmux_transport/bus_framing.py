@@ -55,7 +55,12 @@ class Framer:
     @property
     def missing(self) -> int:
         """How many more bytes complete the message that is under way; 0 when one is complete."""
-        return max(0, self._skip + self._need - (len(self._buffer) - self._start))
+        return max(0, self._skip + self._need - self.held)
+
+    @property
+    def held(self) -> int:
+        """How many bytes are in memory."""
+        return len(self._buffer) - self._start
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -74,7 +79,7 @@ class Framer:
         Raises:
             MalformedMessage: the stream is not D-Bus; nothing after it can be found.
         """
-        available = len(self._buffer) - self._start
+        available = self.held
         if self._skip or available < FIXED_BYTES:
             self._need = FIXED_BYTES
             return None

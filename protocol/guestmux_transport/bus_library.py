@@ -2,6 +2,10 @@
 
 Only what turns one message into bytes and back is used of them; their connections have faults that cannot be
 closed from outside (`bus_socket`, `bus_calls` say which).
+
+dbus-fast's compiled decoder believes the lengths in a message: bytes that are no valid message can crash the process
+(seen with 5.2.0). dbus-daemon and dbus-broker check every message whole, body included, before they pass it on, so
+no peer can do that, only the bus itself. dbus-next decodes in Python and raises.
 """
 
 import importlib
@@ -62,16 +66,19 @@ class _SignatureMemory:
         self._fast: Any = getattr(signature_module, "get_signature_tree", None)
         self._until_look = _MESSAGES_BETWEEN_LOOKS
 
+    def __len__(self) -> int:
+        return len(self._next) + (self._fast.cache_info().currsize if self._fast else 0)
+
     def bound(self) -> None:
         """Forget all of them when there are too many; called once for each message decoded."""
         self._until_look -= 1
         if self._until_look:
             return
         self._until_look = _MESSAGES_BETWEEN_LOOKS
-        if len(self._next) > _SIGNATURES_REMEMBERED:
+        if len(self) > _SIGNATURES_REMEMBERED:
             self._next.clear()
-        if self._fast and self._fast.cache_info().currsize > _SIGNATURES_REMEMBERED:
-            self._fast.cache_clear()
+            if self._fast:
+                self._fast.cache_clear()
 
 
 class Library:
@@ -94,6 +101,11 @@ class Library:
         self._signatures = _SignatureMemory(signature)
         self._extra: dict[str, Any] = {} if name == "dbus-next" else {"validate": False}
         self.variant: Callable[[str, Any], LibraryVariant] = signature.Variant
+
+    @property
+    def signatures_remembered(self) -> int:
+        """How many signatures the library has in memory; kept from growing for ever."""
+        return len(self._signatures)
 
     def marshal(self, message: Message, body: list[Any]) -> bytearray:
         """Encode a message whose names are checked and whose body is made of the library's own variants.

@@ -2,9 +2,11 @@
 
 dbus-daemon remembers each call until its answer passes by, on the system bus for ever (`reply_timeout` is off),
 and refuses a call when 128 are open. So a destination that never answers holds a slot for each call made to it,
-even after our deadline, until it leaves the bus. It must not take them all: a destination may hold at most a
-quarter of what is *still free* (one is always allowed while any is free). However many destinations hoard, each
-new one takes less than the one before, and the last free slots are given out singly.
+even after our deadline, until it leaves the bus. It must not take them all:
+- A destination holds at most an eighth of what is *still free* (one is allowed while any is free), so each that
+  hoards gets less than the one before, and the last free slots are given out singly.
+- One that has several calls unanswered past their deadline gets no more until it answers.
+So some thirty processes that never answer are needed to use all up, whatever the number of calls.
 
 Source: dbus-daemon's bus/connection.c, bus_connections_expect_reply; the sharing rule is the dynamic threshold of
 shared-memory switches (Choudhury and Hahne, 1998).
@@ -17,7 +19,7 @@ from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.errors import QueueFull
 
 # One destination may hold 1/SHARE of what is free.
-SHARE = 4
+SHARE = 8
 
 
 class Slots:
@@ -26,6 +28,7 @@ class Slots:
     def __init__(self, limits: BusLimits) -> None:
         self._limits = limits
         self._held: dict[str, int] = {}
+        self._overdue: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._waiters = 0
         self.total = 0
@@ -62,20 +65,24 @@ class Slots:
         finally:
             self._forget(destination, future)
 
-    def release(self, destination: str) -> None:
-        """Give a slot back and wake who may now go."""
+    def overdue(self, destination: str) -> None:
+        """Note that a call is past its deadline, or its caller gave it up, and is still open."""
+        self._overdue[destination] = self._overdue.get(destination, 0) + 1
+
+    def release(self, destination: str, *, overdue: bool = False) -> None:
+        """Give a slot back, of an `overdue` call or another, and wake who may now go."""
         self.total -= 1
-        left = self._held[destination] - 1
-        if left:
-            self._held[destination] = left
-        else:
-            del self._held[destination]
+        _decrease(self._held, destination)
+        if overdue:
+            _decrease(self._overdue, destination)
         if self._waiting:
             self._wake()
 
     def _allowed(self, destination: str) -> bool:
         free = self._limits.pending_calls - self.total
         share = min(self._limits.pending_per_destination, max(1, free // SHARE))
+        if self._overdue.get(destination, 0) >= self._limits.overdue_per_destination:
+            return False
         return free > 0 and self._held.get(destination, 0) < share
 
     def _take(self, destination: str) -> None:
@@ -101,3 +108,9 @@ class Slots:
         queue.remove(future)
         if not queue:
             del self._waiting[destination]
+
+
+def _decrease(counts: dict[str, int], key: str) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

@@ -1,5 +1,6 @@
 """A private dbus-daemon for tests: its own configuration, its socket in a directory of its own."""
 
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,18 @@ STRICT_POLICY = """
     <allow receive_type="signal"/>
   </policy>
 """
+
+# As in session.conf; the daemon's built-in limits are those of a system bus.
+SESSION_LIMITS = {
+    "max_incoming_bytes": 1_000_000_000,
+    "max_outgoing_bytes": 1_000_000_000,
+    "max_message_size": 1_000_000_000,
+    "max_completed_connections": 100_000,
+    "max_connections_per_user": 100_000,
+    "max_names_per_connection": 50_000,
+    "max_match_rules_per_connection": 50_000,
+    "max_replies_per_connection": 50_000,
+}
 
 _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -69,6 +82,15 @@ class PrivateBus:
         self._wait()
         self.socket.unlink(missing_ok=True)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Keep the daemon from running, so that what is sent to it stays in the socket."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End the daemon."""
         self.process.terminate()
@@ -100,10 +122,11 @@ def private_bus(*, policy: str = POLICY, limits: Mapping[str, int] | None = None
 
     Args:
         policy: the <policy> elements; POLICY or STRICT_POLICY.
-        limits: <limit> elements by name, as {"max_replies_per_connection": 128}.
+        limits: <limit> elements by name to set otherwise than SESSION_LIMITS, as
+            {"max_replies_per_connection": 128}.
     """
     with tempfile.TemporaryDirectory(prefix="guestmux-bus-") as directory:
-        bus = PrivateBus(Path(directory), policy, limits or {})
+        bus = PrivateBus(Path(directory), policy, {**SESSION_LIMITS, **(limits or {})})
         try:
             yield bus
         finally:
