@@ -64,6 +64,7 @@ test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch co
 .PHONY: test-guest
 test-guest: .venv/.installed ## Against a container with real systemd, logind, D-Bus and PAM logins (root)
 	@$(NEED_CONTAINER)
+	.venv/bin/python -m tests.guest.install
 	.venv/bin/pytest -v tests/guest
 
 .PHONY: test-oldest
