@@ -70,12 +70,14 @@ class Command:
         schema.validate(self.arguments, arguments)
 
     def parse(self, arguments: dict[str, Any]) -> Any:
-        """Validate decoded arguments and build the typed ones.
+        """Validate decoded arguments and build the typed ones, which an agent's declared command has none of.
 
         Raises:
             InvalidParameter: with QEMU's text, or with msgspec's for a bound that QAPI cannot express.
         """
         self.check(arguments)
+        if self.python is None:
+            return arguments
         try:
             return msgspec.convert(arguments, self.python)
         except msgspec.ValidationError as error:
