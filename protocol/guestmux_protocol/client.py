@@ -141,14 +141,26 @@ class ClientConnection:
 
     def _frame(self, data: bytes) -> list[bytes | FramingError]:
         """Cut into values. A message is one line, so what is open at a line's end will never be finished."""
-        end = data.rfind(b"\n") + 1
-        if not end:
-            return self._framer.feed(data)
-        items = self._framer.feed(data[:end])
+        first, last = data.find(b"\n") + 1, data.rfind(b"\n") + 1
+        items = self._line(data[:first]) if first else []
+        if first < last:
+            items += self._lines(data[first:last])
+        return items + self._framer.feed(data[last:])
+
+    def _lines(self, data: bytes) -> list[bytes | FramingError]:
+        """Many lines at once where all is well, which is twice as fast; else one by one."""
+        items = self._framer.feed(data)
+        if not self._framer.buffered and all(type(item) is bytes and b"\n" not in item for item in items):
+            return items
+        self._framer.reset()
+        return [item for line in data.split(b"\n")[:-1] for item in self._line(line + b"\n")]
+
+    def _line(self, data: bytes) -> list[bytes | FramingError]:
+        items = self._framer.feed(data)
         if self._framer.buffered:
             items.append(FramingError(CUT_SHORT))
         self._framer.reset()
-        return items + self._framer.feed(data[end:])
+        return items
 
     def _read(self, untrusted_value: bytes | FramingError) -> Received | None:
         if isinstance(untrusted_value, FramingError):
