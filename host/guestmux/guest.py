@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -73,7 +73,8 @@ class Guest(Calls, Waiting):
         self._timeout = timeout
         self._reconnect = reconnect
         self._renew_after = renew_after
-        self._hub = EventHub()
+        self._hub = EventHub(self._unwanted)
+        self._has_unwanted = False
         self._link: Link | None = None
         self._changed = anyio.Event()
         self._subscribing = anyio.Lock()
@@ -192,6 +193,11 @@ class Guest(Calls, Waiting):
             except ConnectError as error:
                 logger.debug("%s", error)
 
+    def _unwanted(self) -> None:
+        if not self._has_unwanted:
+            self._has_unwanted = True
+            self._notify()
+
     def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
@@ -231,7 +237,12 @@ class Guest(Calls, Waiting):
 
     async def _begin(self, stream: EventStream) -> None:
         self._hub.add(stream)
-        await self._subscribe()
+        while not stream.begun:
+            try:
+                await self._subscribe()
+            except ConnectionLost as error:
+                # Subscribing twice does no harm, so it is tried again on the next connection.
+                logger.debug("%s: %s", self.address, error)
 
     async def _subscribe(self) -> None:
         async with self._subscribing:
@@ -251,16 +262,25 @@ class Guest(Calls, Waiting):
         """Subscribe again when the guest forgot, or was silent for long."""
         received = -1
         while True:
+            changed = self._changed
             quiet = link.received == received and not link.blocked
             if self._hub.streams and (self._hub.interrupted or quiet):
-                await self._resubscribe(link)
+                await self._renew(link, self._subscribe)
+            elif self._has_unwanted and not self._hub.streams:
+                await self._renew(link, self._unsubscribe)
+            self._has_unwanted = False
             received = link.received
             with anyio.move_on_after(self._renew_after):
-                await self._changed.wait()
+                await changed.wait()
 
-    async def _resubscribe(self, link: Link) -> None:
+    async def _unsubscribe(self) -> None:
+        async with self._subscribing:
+            if not self._hub.streams:
+                await self._request("guest-event-unsubscribe", {}, CALL_TIMEOUT)
+
+    async def _renew(self, link: Link, renew: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._subscribe()
+            await renew()
         except CallTimeout:
             link.end("the guest stopped answering")
         except (ConnectionLost, NotConnected) as error:

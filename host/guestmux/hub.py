@@ -18,10 +18,15 @@ from guestmux_protocol.patterns import MAX_PATTERNS
 
 
 class EventHub:
-    """The streams. Held weakly: one that its consumer dropped is gone."""
+    """The streams. Held weakly: one that its consumer dropped is gone.
 
-    def __init__(self) -> None:
+    Args:
+        on_unwanted: called for an event that came though there is no stream any more.
+    """
+
+    def __init__(self, on_unwanted: Callable[[], None]) -> None:
         self._streams: WeakSet[EventStream] = WeakSet()
+        self._on_unwanted = on_unwanted
 
     def __repr__(self) -> str:
         return f"<EventHub {len(self._streams)} streams>"
@@ -69,8 +74,11 @@ class EventHub:
     def dispatch(self, message: messages.Event, size: int) -> None:
         """Give an event to every stream that wants it."""
         event = from_wire(message)
-        for stream in self.streams:
+        streams = self.streams
+        for stream in streams:
             stream.feed(event, size)
+        if not streams:
+            self._on_unwanted()
 
     def disconnected(self, reason: str) -> None:
         """Tell every stream that the guest is gone, or forgot the subscription."""

@@ -1,0 +1,5 @@
+"""`python -m guestmux`: the command line."""
+
+from guestmux.cli import main
+
+main()
