@@ -88,11 +88,13 @@ class Daemon:
 
     async def _serve_port(self, config: PortConfig, port: Port) -> None:
         async for pipe in port.connections():
-            logger.info("%s: a host connected, %s", pipe.name, config.dialect)
+            # Not louder: hosts such as Proxmox connect for each command.
+            whence = {"guestmux_port": pipe.name}
+            logger.debug("%s: a host connected, %s", pipe.name, config.dialect, extra=whence)
             await HostSession(
                 pipe, self._dialect(config), self._natives, self._router, self._log, self._hosts
             ).run()
-            logger.info("%s: the host left", pipe.name)
+            logger.debug("%s: the host left", pipe.name, extra=whence)
 
     def _dialect(self, config: PortConfig) -> Dialect:
         limits = Limits(message_bytes=self._config.max_message)

@@ -136,7 +136,13 @@ class Manager:
             session = await session_of(identity, declaration.claim, self._logins)
             self._add(self._agent(call.sender, path, declaration, session, identity))
         except Refusal as refusal:
-            logger.warning("agent '%s' of %s refused: %s", untrusted_name[:64], call.sender, refusal.desc)
+            logger.warning(
+                "agent '%s' of %s refused: %s",
+                untrusted_name[:64],
+                call.sender,
+                refusal.desc,
+                extra={"guestmux_sender": call.sender, "guestmux_error": refusal.error},
+            )
             raise _answer(refusal) from refusal
         except BusError as error:
             raise MethodError(
@@ -165,7 +171,7 @@ class Manager:
 
     def _add(self, agent: Agent) -> None:
         emissions = self._agents.add(agent)
-        logger.info("agent '%s' registered in session '%s'", agent.name, agent.session)
+        logger.info("agent '%s' registered in session '%s'", agent.name, agent.session, extra=_fields(agent))
         self._publish(emissions)
 
     def _watch(self, sender: str) -> None:
@@ -180,7 +186,8 @@ class Manager:
             self._drop(agent, "disconnected")
 
     def _drop(self, agent: Agent, reason: str) -> None:
-        logger.info("agent '%s' of session '%s' is gone: %s", agent.name, agent.session, reason)
+        text = "agent '%s' of session '%s' is gone: %s"
+        logger.info(text, agent.name, agent.session, reason, extra=_fields(agent))
         self._publish(self._agents.remove(agent, reason))
 
     def _unregister(self, call: IncomingCall) -> Results:
@@ -212,6 +219,14 @@ class Manager:
             if untrusted_name in agent.events:
                 return agent
         raise Refusal(DENIED, f"event '{untrusted_name[:128]}' was not declared at registration")
+
+
+def _fields(agent: Agent) -> dict[str, str | int]:
+    return {
+        "guestmux_agent": agent.name,
+        "guestmux_session": agent.session,
+        "guestmux_uid": agent.identity.uid,
+    }
 
 
 def _event_data(agent: Agent, name: str, untrusted_data: dict[str, Variant]) -> dict[str, Any]:

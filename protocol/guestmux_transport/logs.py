@@ -10,8 +10,11 @@ import sys
 from typing import TextIO
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
-MAX_DATAGRAM = 64 * 1024
-"""Bytes of one entry: below the socket's default send buffer, so that no memfd is needed."""
+MAX_FIELD = 8 * 1024
+"""Characters of one field: an entry stays below the socket's send buffer, so that no memfd is needed."""
+
+FIELD_PREFIX = "guestmux_"
+"""Members of a record's `extra` that become fields of the journal's entry: `guestmux_port` is GUESTMUX_PORT."""
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -49,12 +52,13 @@ class JournalHandler(logging.Handler):
         if record.exc_info:
             message += "\n" + logging.Formatter().formatException(record.exc_info)
         fields = {
-            "MESSAGE": message[: MAX_DATAGRAM // 4],
+            "MESSAGE": message,
             "PRIORITY": str(_PRIORITIES.get(record.levelno, 6)),
             "SYSLOG_IDENTIFIER": os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path
             "LOGGER": record.name,
         }
-        data = b"".join(_field(name, value) for name, value in fields.items())
+        fields.update(_own_fields(record))
+        data = b"".join(_field(name, value[:MAX_FIELD]) for name, value in fields.items())
         try:
             self._socket.sendto(data, socket.MSG_DONTWAIT, self._path)
         except OSError:
@@ -75,6 +79,10 @@ class _OneLine(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         text = super().formatMessage(record)
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _own_fields(record: logging.LogRecord) -> dict[str, str]:
+    return {name.upper(): str(value) for name, value in vars(record).items() if name.startswith(FIELD_PREFIX)}
 
 
 def _field(name: str, value: str) -> bytes:
