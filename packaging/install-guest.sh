@@ -27,6 +27,7 @@ install -D -m 644 -t /usr/lib/systemd/system "$here/systemd/guestmux-eventd.serv
 install -D -m 644 -t /usr/lib/systemd/user "$here/systemd/user/guestmux-session.service"
 install -D -m 644 -t /usr/share/dbus-1/system.d "$here/dbus/org.guestmux.conf"
 install -D -m 644 -t /usr/share/polkit-1/rules.d "$here/polkit/org.guestmux.rules"
+install -D -m 644 -t /usr/share/guestmux "$here/eventd.toml"
 [ -e /etc/guestmux/eventd.toml ] || install -D -m 644 -t /etc/guestmux "$here/eventd.toml"
 
 systemd-sysusers guestmux.conf

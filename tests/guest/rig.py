@@ -133,7 +133,7 @@ class Guest:
 
     def journal(self, *options: str) -> str:
         """The end of the journal, to be put into an error; options are journalctl's."""
-        command = self.container.command(["journalctl", "--boot", "--no-pager", "--lines=40", *options])
+        command = self.container.command(["journalctl", "--boot", "--no-pager", "--lines=20", *options])
         result = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
         return f"\n--- journal:\n{result.stdout}"
 
