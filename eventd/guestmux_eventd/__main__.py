@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from guestmux_transport.sd_notify import notify
 
 from guestmux_eventd.config import DEFAULT_PATH, Config, ConfigError, make_config, read_config
 from guestmux_eventd.daemon import Daemon
@@ -17,6 +16,7 @@ from guestmux_eventd.watchdog import keep_watchdog_quiet
 from guestmux_protocol.errors import GuestmuxError
 from guestmux_protocol.version import VERSION
 from guestmux_transport.logs import configure_logging
+from guestmux_transport.sd_notify import notify
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd shows it as CONFIG, and need not restart."""

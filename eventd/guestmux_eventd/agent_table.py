@@ -20,8 +20,8 @@ from guestmux_protocol.sessions import AgentInfo
 MAX_AGENTS = 1024
 """Registered agents in all."""
 
-MAX_AGENTS_PER_USER = 32
-"""Registered agents of one user who is not root, so that none can fill the table."""
+MAX_AGENTS_PER_USER = 16
+"""Registered agents of one user who is not root: none can fill the table, nor all of `bus_slots` by never answering."""
 
 DOWNSTREAM_PREFIX = "__"
 """QAPI's mark of names that are not the project's own (docs/interop/qmp-spec.rst, Downstream extension)."""

@@ -30,6 +30,7 @@ from guestmux_protocol.qmp import QmpDialect
 from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_address import system_bus_address
+from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.errors import BusError
 from guestmux_transport.port import Port, open_port
 
@@ -38,6 +39,9 @@ BUS_RETRY = 0.5
 
 MAX_BUS_RETRY = 10.0
 """Seconds between later ones."""
+
+BUS_LIMITS = BusLimits(message_bytes=4 * 1024 * 1024)
+"""A message is decoded in one go, by dbus-next at some 10 MB/s; any local user may send one, and the host waits."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +111,7 @@ class Daemon:
         while True:
             reason = ""
             try:
-                async with connect_bus(address) as bus:
+                async with connect_bus(address, limits=BUS_LIMITS) as bus:
                     await self._use_bus(bus)
                     delay, told = BUS_RETRY, ""
                     reason = f"the bus is lost: {bus.lost_reason}"

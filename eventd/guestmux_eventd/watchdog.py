@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import anyio
+
 from guestmux_transport.sd_notify import notify
 
 

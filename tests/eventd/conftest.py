@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.dbus_daemon import PrivateBus, private_bus
 from tests.support.eventd import Eventd, running_eventd
 

@@ -9,11 +9,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.bare_agent import BareAgent, bare_agent, never
-from tests.support.dbus_daemon import PrivateBus
-from tests.support.eventd import Eventd, running_eventd
-from tests.support.host import RawHost
-from tests.support.standin_logind import StandinLogind, standin_logind
 
 from guestmux_eventd.manager import MAX_EVENT_BYTES
 from guestmux_transport.bus_exports import IncomingCall
@@ -21,6 +16,11 @@ from guestmux_transport.bus_message import METHOD_RETURN, Message
 from guestmux_transport.errors import BusLost, CallError, MethodError
 from guestmux_transport.names import MANAGER_INTERFACE, MANAGER_NAME, MANAGER_PATH, PROPERTIES_INTERFACE
 from guestmux_transport.values import Variant
+from tests.support.bare_agent import BareAgent, bare_agent, never
+from tests.support.dbus_daemon import PrivateBus
+from tests.support.eventd import Eventd, running_eventd
+from tests.support.host import RawHost
+from tests.support.standin_logind import StandinLogind, standin_logind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -416,21 +416,23 @@ async def test_the_end_of_a_session_ends_its_agents(
     assert await refused(agent, EVENT) == "NotRegistered"
 
 
-async def test_waiting_for_a_login_and_its_agent(
-    host: RawHost, agent: BareAgent, logind: StandinLogind
-) -> None:
-    session = await logind.control.login("later", os.getuid())
-    assert "no agent" in (await host.ask(COMMAND, session="user:later"))["error"]["desc"]
-    replies: list[dict[str, Any]] = []
+async def test_waiting_for_a_login_and_its_agent(bus: PrivateBus) -> None:
+    async with standin_logind(bus.address) as logind:
+        with running_eventd(bus.address) as eventd:
+            host = await eventd.qmp_host()
+            assert "no session" in (await host.ask(COMMAND, session=f"user:{USER}", wait=0.01))["error"]["desc"]
+            replies: list[dict[str, Any]] = []
 
-    async def wait() -> None:
-        replies.append(await host.ask(COMMAND, session=f"user:{USER}", wait=30))
+            async def wait() -> None:
+                replies.append(await host.ask(COMMAND, session=f"user:{USER}", wait=30))
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wait)
-        await agent.register(**SERVES)
-    assert replies[0]["return"] == COMMAND
-    assert session
+            async with anyio.create_task_group() as tasks, bare_agent(bus.address) as agent:
+                tasks.start_soon(wait)
+                await logind.control.login(USER, os.getuid(), type="x11", seat="seat0", vtnr=1)
+                await agent.register(**SERVES)
+                while not replies:
+                    await anyio.lowlevel.checkpoint()
+            assert replies[0]["return"] == COMMAND
 
 
 # ---- what agents are told, and restarts

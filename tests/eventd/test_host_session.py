@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.host import RawHost
 
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.changes import Changes
@@ -29,6 +28,7 @@ from guestmux_protocol.registry import declared_command
 from guestmux_protocol.sessions import Session
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import HIGH_WATER, Pipe
+from tests.support.host import RawHost
 
 pytestmark = pytest.mark.anyio
 

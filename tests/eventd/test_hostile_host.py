@@ -9,6 +9,7 @@ import sys
 
 import anyio
 import pytest
+
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import Eventd, running_eventd
 from tests.support.host import RawHost

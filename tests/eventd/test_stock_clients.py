@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from qemu.qmp import EventListener, ExecuteError, QMPClient
+
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import Eventd
 from tests.support.standin_logind import standin_logind
