@@ -13,13 +13,13 @@ from typing import Any
 import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
-from tests.support.dbus_daemon import STRICT_POLICY, private_bus
-from tests.support.standin_logind import StandinLogind, standin_logind, wait_ready
 
 from guestmux.demo.standin_logind import names
 from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import CallError
 from guestmux_transport.names import PROPERTIES_INTERFACE
+from tests.support.dbus_daemon import STRICT_POLICY, private_bus
+from tests.support.standin_logind import StandinLogind, standin_logind, wait_ready
 
 pytestmark = pytest.mark.anyio
 
@@ -313,3 +313,21 @@ async def test_it_ends_with_its_bus() -> None:
             bus.kill()
             assert await process.wait() == 0
             bus.restart()
+
+
+@pytest.mark.parametrize("by", ["TerminateSession", "Terminate"])
+async def test_terminate_is_answered_before_the_session_is_gone(logind: StandinLogind, by: str) -> None:
+    await logind.control.login("alice", 60001)
+    path = names.session_path("c1")
+    async with (
+        await anyio.open_process(["sh", "-c", "trap '' TERM; echo; read _"]) as process,
+        signals_of(logind, names.MANAGER) as signals,
+    ):
+        assert process.stdout is not None
+        await process.stdout.receive()
+        await logind.control.add_process("c1", process.pid, ends=True)
+        arguments = ("s", "c1") if by == "TerminateSession" else ()
+        await ask(logind, by, *arguments, path=names.MANAGER_PATH if arguments else path)
+        assert (await properties(logind, path, names.SESSION))["State"] == "closing"
+        process.kill()
+        assert (await signals.receive()).member == "SessionRemoved"

@@ -8,6 +8,7 @@ import sys
 
 import anyio
 
+from guestmux.demo.errors import leaves
 from guestmux.demo.standin_logind import names
 from guestmux.demo.standin_logind.control import WHAT_IT_IS, control_interface
 from guestmux.demo.standin_logind.inhibitors import INHIBIT_DELAY_MAX_USEC
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         anyio.run(run, options)
     except* BusError as group:
-        failures.extend(group.exceptions)
+        failures.extend(leaves(group))
     for failure in failures:
         print(f"standin_logind: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -51,6 +51,10 @@ class StandinControl:
         """Set the locked hint, as a screen locker does when the user locks."""
         await self._call("SetLocked", "sb", session, locked)
 
+    async def ask_to_lock(self, session: str) -> None:
+        """Ask the session's screen locker to lock, as `loginctl lock-session` does."""
+        await self._bus.call(names.LOGIN1, names.MANAGER_PATH, names.MANAGER, "LockSession", "s", [session])
+
     async def set_locker(self, session: str, *, present: bool) -> None:
         """Say whether the session has a screen locker, which obeys Lock and Unlock at once."""
         await self._call("SetLocker", "sb", session, present)

@@ -122,7 +122,7 @@ class _ManagerMethods:
     async def _terminate(self, call: IncomingCall) -> None:
         session = self._logins.session(call.body[0])
         await self._server.authority.check(call, session.uid)
-        await self._server.end_session(session.id)
+        self._server.begin_end(session.id)
 
     async def _inhibit(self, call: IncomingCall) -> Results:
         caller = await self._server.authority.caller(call)

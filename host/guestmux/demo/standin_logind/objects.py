@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from guestmux.demo.standin_logind import names
@@ -24,7 +24,7 @@ class LoginObjects:
         logins: Logins,
         authority: Authority,
         perform: Callable[[list[Effect]], None],
-        end_session: Callable[[str], Awaitable[None]],
+        end_session: Callable[[str], None],
     ) -> None:
         """Make none yet.
 
@@ -32,7 +32,7 @@ class LoginObjects:
             logins: the tables.
             authority: checks callers.
             perform: tells the bus what changed.
-            end_session: ends a session by its id.
+            end_session: begins to end a session, by its id.
         """
         self._logins = logins
         self._authority = authority
@@ -64,7 +64,7 @@ class LoginObjects:
         async def terminate(call: IncomingCall) -> None:
             await self._authority.check(call, user.uid)
             for session in sessions():
-                await self._end_session(session.id)
+                self._end_session(session.id)
 
         return Interface(
             names.USER,
@@ -117,7 +117,7 @@ class LoginObjects:
 
         async def terminate(call: IncomingCall) -> None:
             await self._authority.check(call, session.uid)
-            await self._end_session(session.id)
+            self._end_session(session.id)
 
         async def set_idle(call: IncomingCall) -> None:
             await self._authority.check_hint(call, session.uid, "idle")

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+from anyio.abc import TaskGroup
+
 from guestmux.demo.standin_logind import names
 from guestmux.demo.standin_logind.authority import Authority
 from guestmux.demo.standin_logind.effects import Changed, Effect, Signal
@@ -28,19 +31,21 @@ class LoginServer:
         authority: who may do what.
     """
 
-    def __init__(self, bus: Bus, *, delay_max_usec: int) -> None:
+    def __init__(self, bus: Bus, tasks: TaskGroup, *, delay_max_usec: int) -> None:
         """Begin with nobody logged in.
 
         Args:
             bus: where to serve.
+            tasks: runs what goes on after its call was answered.
             delay_max_usec: microseconds that shutdown and sleep wait for delay inhibitors.
         """
         self._bus = bus
+        self._tasks = tasks
         self.logins = Logins(_now)
         self.processes = SessionProcesses()
         self.inhibitors = Inhibitors(self.perform, delay_max_usec)
         self.authority = Authority(bus)
-        self._objects = LoginObjects(self.logins, self.authority, self.perform, self.end_session)
+        self._objects = LoginObjects(self.logins, self.authority, self.perform, self.begin_end)
         self._export_seats()
 
     def perform(self, effects: list[Effect]) -> None:
@@ -92,6 +97,14 @@ class LoginServer:
         if self.logins.forget_user(record.uid):
             self._bus.unexport(names.user_path(record.uid))
 
+    def begin_end(self, session: str) -> None:
+        """Begin to end a session, as Terminate does: it is answered before the session is gone.
+
+        Raises:
+            MethodError: there is no such session.
+        """
+        self._tasks.start_soon(self.end_session, self.logins.session(session).id)
+
     def close(self) -> None:
         """Let go of inhibitors and processes."""
         self.inhibitors.close()
@@ -104,12 +117,14 @@ class LoginServer:
 
 @asynccontextmanager
 async def login_server(bus: Bus, *, delay_max_usec: int) -> AsyncIterator[LoginServer]:
-    """Run a server's tables for as long as the block lasts."""
-    server = LoginServer(bus, delay_max_usec=delay_max_usec)
-    try:
-        yield server
-    finally:
-        server.close()
+    """Run a server for as long as the block lasts."""
+    async with anyio.create_task_group() as tasks:
+        server = LoginServer(bus, tasks, delay_max_usec=delay_max_usec)
+        try:
+            yield server
+        finally:
+            server.close()
+            tasks.cancel_scope.cancel()
 
 
 def _now() -> Moment:

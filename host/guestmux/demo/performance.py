@@ -1,0 +1,75 @@
+"""One performance: the stage set, the host connected, the story played, everything cleared away."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import AbstractAsyncContextManager
+
+import anyio
+
+import guestmux
+from guestmux.demo.errors import leaves
+from guestmux.demo.exits import EXIT_HELD, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_NOT_SET_UP
+from guestmux.demo.stage import Stage
+from guestmux.demo.stage_private import private_stage
+from guestmux.demo.story import Story
+from guestmux.demo.view import View
+from guestmux.demo.watch import EventWatch
+
+
+def perform(*, guest: str, keep: bool) -> int:
+    """Perform once; returns the exit status.
+
+    Args:
+        guest: "private" or "container".
+        keep: leave all running at the end, until Ctrl-C.
+    """
+    failures: list[BaseException] = []
+    status = EXIT_NOT_SET_UP
+    try:
+        status = anyio.run(_perform_until_interrupted, guest, keep)
+    except* guestmux.GuestmuxError as group:
+        failures.extend(leaves(group))
+    for failure in failures:
+        print(f"guestmux.demo: {failure}", file=sys.stderr)
+    return status
+
+
+async def _perform_until_interrupted(guest: str, keep: bool) -> int:
+    status = EXIT_INTERRUPTED
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        async with _stage(guest) as stage:
+            status = await _play(stage)
+            if keep:
+                await anyio.sleep_forever()
+        tasks.cancel_scope.cancel()
+    return status
+
+
+async def _play(stage: Stage) -> int:
+    view = View()
+    view.opening(stage.setting, stage.address)
+    watch = EventWatch(view)
+    async with (
+        guestmux.connect(stage.address) as guest,
+        guest.events() as stream,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(watch.follow, stream)
+        story = Story(stage, guest, watch, view)
+        await story.play()
+        tasks.cancel_scope.cancel()
+    view.summary(story.shown, story.missed, watch.latencies, story.latencies)
+    return EXIT_MISSED if story.missed else EXIT_HELD
+
+
+def _stage(guest: str) -> AbstractAsyncContextManager[Stage]:
+    return private_stage()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for _signal in signals:
+            scope.cancel()

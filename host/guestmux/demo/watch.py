@@ -1,0 +1,72 @@
+"""The host's view of the guest: every event as it comes, and what is expected of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import anyio
+
+import guestmux
+from guestmux.demo.errors import NotHeld
+from guestmux.demo.latency import Latencies
+from guestmux.demo.view import View
+
+PATIENCE: Final = 8.0
+"""Seconds in which an expected event has to come; on an idle machine all take well under one."""
+
+
+class EventWatch:
+    """Follows a stream of events.
+
+    Attributes:
+        latencies: from eventd's stamp to the host; both clocks are this machine's.
+        faults: what a stream of events should not do, as far as it was seen.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._open: list[guestmux.Event] = []
+        self._came = anyio.Event()
+        self._last_seq: int | None = None
+        self.latencies = Latencies()
+        self.faults: list[str] = []
+
+    async def follow(self, stream: guestmux.EventStream) -> None:
+        """Show every event of a stream, for as long as it lasts."""
+        async for item in stream:
+            if isinstance(item, guestmux.Event):
+                self._take(item)
+            else:
+                self.faults.append(f"the stream of events was not whole: {item}")
+
+    async def expect(self, name: str, **members: Any) -> guestmux.Event:
+        """Wait for an event that nobody waited for before, or take it when it came already.
+
+        Args:
+            name: the event's.
+            members: of its data; an underscore stands for a hyphen.
+
+        Raises:
+            NotHeld: it did not come in time.
+        """
+        wanted = {member.replace("_", "-"): value for member, value in members.items()}
+        with anyio.move_on_after(PATIENCE):
+            while True:
+                for event in self._open:
+                    if event.name == name and wanted.items() <= event.data.items():
+                        self._open.remove(event)
+                        return event
+                await self._came.wait()
+        told = " ".join(f"{member}={value}" for member, value in wanted.items())
+        raise NotHeld(f"{name} {told} did not come within {PATIENCE:g} s")
+
+    def _take(self, event: guestmux.Event) -> None:
+        sent = event.seconds + event.microseconds / 1_000_000
+        self._view.event(event, self.latencies.add((time.time() - sent) * 1000))
+        if self._last_seq is not None and event.seq != self._last_seq + 1:
+            self.faults.append(f"event {event.seq} came after {self._last_seq}")
+        self._last_seq = event.seq
+        self._open.append(event)
+        self._came.set()
+        self._came = anyio.Event()
