@@ -94,7 +94,7 @@ class Container:
         variables = {"PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
         return [
             *("sh", "-c", ENTER_CGROUP, "sh", str(self._cgroup / cgroup)),
-            *("nsenter", "--target", str(self.leader), "--all", "--"),
+            *("nsenter", "--target", str(self.leader), "--all", "--root", "--wd", "--"),
             *("setpriv", *identity, "--pdeathsig", "KILL", "--"),
             *("env", "--ignore-environment", *(f"{name}={value}" for name, value in variables.items())),
             *command,
