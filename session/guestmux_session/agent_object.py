@@ -12,7 +12,7 @@ import msgspec
 from guestmux_protocol.json_text import JsonError, encode
 from guestmux_protocol.schema import InvalidParameter, validate
 from guestmux_session import errors
-from guestmux_session.calls import CallTable, TooManyCalls
+from guestmux_session.calls import CallTable, Running, TooManyCalls, Work
 from guestmux_session.declarations import Served
 from guestmux_session.errors import CommandError
 from guestmux_transport.bus_exports import IncomingCall, Interface, Results
@@ -33,7 +33,8 @@ class AgentObject:
         served: the agent's commands now, by name.
         calls: runs them.
         is_manager: whether a unique name owns org.guestmux.Manager1 at this moment.
-        released: eventd ended the registration.
+        is_released: whether that one ended the registration.
+        release: eventd ends the registration.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class AgentObject:
         served: Mapping[str, Served],
         calls: CallTable,
         is_manager: Callable[[str], bool],
-        released: Callable[[], None],
+        is_released: Callable[[], bool],
+        release: Callable[[], None],
     ) -> None:
         self._served = served
         self._calls = calls
         self._is_manager = is_manager
-        self._released = released
+        self._is_released = is_released
+        self._tell_released = release
 
     def interface(self) -> Interface:
         """The interface, for the bus."""
@@ -61,30 +64,29 @@ class AgentObject:
 
     def _call(self, call: IncomingCall) -> Awaitable[Results]:
         self._check_sender(call)
+        if self._is_released():
+            raise MethodError(errors.NOT_REGISTERED, "the agent was released; it serves the next eventd")
         name, untrusted_arguments, untrusted_context = call.body
         served = self._find(name)
         call_id, seconds = _context(untrusted_context)
         prepared = _prepare(served, untrusted_arguments)
         try:
-            self._calls.check(call_id)
+            running = self._calls.begin(name, self._work(served, prepared), call_id)
         except TooManyCalls as error:
             raise MethodError(errors.LIMIT_EXCEEDED, error.desc) from error
         except CommandError as error:
             raise MethodError(errors.INVALID_ARGUMENT, error.desc) from error
-        return self._run(served, prepared, call_id, seconds)
+        return self._answer(served, running, seconds)
 
-    async def _run(
-        self, served: Served, prepared: Callable[[], Any], call_id: int | None, seconds: float | None
-    ) -> Results:
+    def _work(self, served: Served, prepared: Callable[[], Any]) -> Work:
         async def work() -> Any:
-            if served.blocking:
-                return await self._calls.in_thread(prepared)
-            return await prepared()
+            return await (self._calls.in_thread(prepared) if served.blocking else prepared())
 
-        name = served.description.name
+        return work
+
+    async def _answer(self, served: Served, running: Running, seconds: float | None) -> Results:
         try:
-            value = await self._calls.run(name, work, call_id=call_id, seconds=seconds)
-            return ({"return": _result(served, value)},)
+            return ({"return": _result(served, await self._calls.finish(running, seconds))},)
         except CommandError as error:
             raise MethodError(errors.COMMAND_FAILED, error.desc) from error
 
@@ -95,7 +97,7 @@ class AgentObject:
 
     def _release(self, call: IncomingCall) -> Results:
         self._check_sender(call)
-        self._released()
+        self._tell_released()
         return ()
 
     def _check_sender(self, call: IncomingCall) -> None:

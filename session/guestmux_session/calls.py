@@ -28,20 +28,24 @@ class TooManyCalls(CommandError):
 
 
 @dataclass(eq=False)
-class _Running:
+class Running:
     """A call under way.
 
     Attributes:
+        name: the command.
+        call_id: the caller's number for it.
         reason: why nobody waits for its result any more; None while somebody does.
         woken: done once there is a reason.
     """
 
+    name: str
     call_id: int | None
     task: asyncio.Task[Any]
     woken: asyncio.Future[None]
     reason: str | None = None
 
     def stop(self, reason: str) -> None:
+        """Cancel it; the first reason counts."""
         if self.reason is None:
             self.reason = reason
             self.woken.cancel()
@@ -59,14 +63,19 @@ class CallTable:
 
     def __init__(self, limit: int = MAX_CALLS) -> None:
         self._limit = limit
-        self._calls: set[_Running] = set()
+        self._calls: set[Running] = set()
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="command")
 
     def __repr__(self) -> str:
         return f"<CallTable {len(self._calls)} of {self._limit}>"
 
-    def check(self, call_id: int | None) -> None:
-        """See whether a call can begin.
+    def begin(self, name: str, work: Work, call_id: int | None) -> Running:
+        """Begin a command, now: two calls that come together must not both find the last free place.
+
+        Args:
+            name: the command, for texts and the log.
+            work: runs the method.
+            call_id: what `cancel` will name it by.
 
         Raises:
             TooManyCalls: not before another ended.
@@ -76,30 +85,32 @@ class CallTable:
             raise TooManyCalls(f"{self._limit} calls are running in this agent; try again when one has ended")
         if call_id is not None and any(call.call_id == call_id for call in self._calls):
             raise CommandError(f"a call with the id {call_id} is running")
+        loop = asyncio.get_running_loop()
+        call = Running(name, call_id, loop.create_task(work()), loop.create_future())
+        self._calls.add(call)
+        call.task.add_done_callback(lambda _task: self._ended(call))
+        return call
 
-    async def run(self, name: str, work: Work, *, call_id: int | None, seconds: float | None) -> Any:
-        """Run a command to its end, its deadline or its cancellation.
+    async def finish(self, call: Running, seconds: float | None) -> Any:
+        """Wait for a command's end, its deadline or its cancellation; gives its result.
 
         Args:
-            name: the command, for texts and the log.
-            work: calls the method.
-            call_id: what `cancel` will name it by.
+            call: from `begin`.
             seconds: its deadline; None for none.
 
         Raises:
             CommandError: it failed, was cancelled or was too slow; the text is for the host.
         """
-        call = self._begin(call_id, work)
         try:
             await asyncio.wait({call.task, call.woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             call.stop("nobody waits for it any more")
             raise
         if call.reason is None and not call.task.done():
-            call.stop(f"{name} took longer than its {seconds or 0:g} s and was cancelled")
+            call.stop(f"{call.name} took longer than its {seconds or 0:g} s and was cancelled")
         if call.reason is not None:
             raise CommandError(call.reason)
-        return _outcome(name, call.task)
+        return _outcome(call.name, call.task)
 
     def cancel(self, call_id: int) -> None:
         """Cancel a call; nothing when it has ended."""
@@ -117,14 +128,7 @@ class CallTable:
         self.cancel_all("the agent is stopping")
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, call_id: int | None, work: Work) -> _Running:
-        loop = asyncio.get_running_loop()
-        call = _Running(call_id, loop.create_task(work()), loop.create_future())
-        self._calls.add(call)
-        call.task.add_done_callback(lambda _task: self._ended(call))
-        return call
-
-    def _ended(self, call: _Running) -> None:
+    def _ended(self, call: Running) -> None:
         self._calls.discard(call)
         if call.reason is not None and not call.task.cancelled() and (error := call.task.exception()):
             logger.info("a call that was given up ended with %r", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -31,7 +31,7 @@ REDECLARED = "its commands changed"
 class Member(Protocol):
     """What a membership needs of its agent."""
 
-    name: ClassVar[str]
+    name: str
 
     @property
     def served(self) -> Mapping[str, Served]:
@@ -84,7 +84,9 @@ class Membership:
         Raises:
             BusError: the bus is lost.
         """
-        face = AgentObject(self._agent.served, self._calls, self._is_manager, self._release)
+        face = AgentObject(
+            self._agent.served, self._calls, self._is_manager, self._is_released, self._release
+        )
         self._bus.export(AGENT_PATH, face.interface())
         await self.manager.start()
         await prepare(self._bus)
@@ -159,6 +161,9 @@ class Membership:
 
     def _is_manager(self, unique_name: str) -> bool:
         return unique_name == self.manager.owner
+
+    def _is_released(self) -> bool:
+        return self._released_by is not None and self._released_by == self.manager.owner
 
     def _release(self) -> None:
         self._released_by = self.manager.owner

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 
@@ -15,16 +16,9 @@ from guestmux_transport.sd_notify import notify
 FORMAT = "%(levelname)s %(name)s: %(message)s"
 """Without a time: the journal has its own, and by hand one looks at it as it happens."""
 
+Run = Callable[[], Coroutine[Any, Any, None]]
+
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-
-
-class Runnable(Protocol):
-    """What a process runs."""
-
-    news: News
-
-    async def run(self) -> None:
-        """Runs until cancelled."""
 
 
 class JournalFormatter(logging.Formatter):
@@ -43,11 +37,16 @@ def set_up_logging(level: str = "info") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
-def run_process(agent: Runnable) -> None:
-    """Run an agent until SIGTERM or SIGINT; tells systemd when it is ready, how it stands, and that it stops."""
+def run_process(run: Run, news: News) -> None:
+    """Run an agent until SIGTERM or SIGINT; tells systemd when it is ready, how it stands, and that it stops.
+
+    Args:
+        run: runs until cancelled.
+        news: how the agent stands.
+    """
     set_up_logging()
-    agent.news.listener = _tell_systemd
-    anyio.run(_run, agent)
+    news.listener = _tell_systemd
+    anyio.run(_run, run)
 
 
 def _tell_systemd(state: str) -> None:
@@ -55,10 +54,10 @@ def _tell_systemd(state: str) -> None:
     notify("READY=1", f"STATUS={state}")
 
 
-async def _run(agent: Runnable) -> None:
+async def _run(run: Run) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
-            group.start_soon(agent.run)
+            group.start_soon(run)
             await anext(signals)
             notify("STOPPING=1")
             group.cancel_scope.cancel()

@@ -5,11 +5,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 import pytest
-from tests.support.dbus_daemon import PrivateBus, private_bus
 
 from guestmux_session import Agent
+from tests.support.dbus_daemon import PrivateBus, private_bus
 
-Running = Callable[[Agent], AbstractAsyncContextManager[None]]
+Running = Callable[[Agent], AbstractAsyncContextManager[anyio.CancelScope]]
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def session_bus() -> Iterator[PrivateBus]:
 
 
 @asynccontextmanager
-async def _running(agent: Agent) -> AsyncIterator[None]:
+async def _running(agent: Agent) -> AsyncIterator[anyio.CancelScope]:
     async with anyio.create_task_group() as group:
         group.start_soon(agent.run)
-        yield
+        yield group.cancel_scope
         group.cancel_scope.cancel()
 
 
 @pytest.fixture
 def running() -> Running:
-    """Runs an agent for as long as a block lasts."""
+    """Runs an agent for as long as a block lasts; gives the scope that stops it."""
     return _running

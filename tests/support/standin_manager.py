@@ -21,7 +21,7 @@ from guestmux_transport.names import (
 from guestmux_transport.values import Variant, object_from_json, to_json
 
 # More calls to one agent than eventd ever has open, to see the agent's own limit.
-LIMITS = BusLimits(pending_per_destination=64, pending_calls=512)
+LIMITS = BusLimits(pending_per_destination=64, pending_calls=1024)
 
 
 @dataclass
@@ -54,17 +54,19 @@ class StandinManager:
         self.refuse: MethodError | None = None
         self.session: Any = "c2"
         self.emit_answer: MethodError | None = None
+        self.emit_number = True
         self._wanted: list[str] = []
         self._changed = anyio.Event()
 
-    def interface(self, *, register_out: str = "sa{sv}", wanted: bool = True) -> Interface:
+    def interface(self, *, emit_out: str = "t", wanted: bool = True) -> Interface:
+        self.emit_number = bool(emit_out)
         properties = {"WantedEvents": Property("as", lambda: self._wanted)} if wanted else {}
         return Interface(
             MANAGER_INTERFACE,
             methods={
-                "RegisterAgent": ("osa{sv}", register_out, self._register),
+                "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
-                "Emit": ("sa{sv}", "t", self._emit),
+                "Emit": ("sa{sv}", emit_out, self._emit),
             },
             properties=properties,
         )
@@ -81,6 +83,10 @@ class StandinManager:
                 if name in {None, agent.name}:
                     return agent
             await self._changed.wait()
+
+    async def changed(self) -> None:
+        """Wait for the next log entry."""
+        await self._changed.wait()
 
     async def logged(self, *entry: Any) -> None:
         """Wait for a log entry that begins so."""
@@ -144,7 +150,7 @@ class StandinManager:
             raise self.emit_answer
         event, data = call.body
         self._note("emit", event, to_json(data))
-        return (len(self.log),)
+        return (len(self.log),) if self.emit_number else ()
 
     def _gone(self, sender: str) -> None:
         agent = self.agents.pop(sender, None)

@@ -1,0 +1,171 @@
+"""What an agent is made of, apart from its class, so that an author's names cannot clash with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from guestmux_protocol.registry import Data, EventType
+from guestmux_session.calls import CallTable
+from guestmux_session.declarations import Served, command_schema, commands_of, event_schema
+from guestmux_session.errors import Disconnected, InvalidArgument, NotRegistered, UndeclaredEvent, from_bus
+from guestmux_session.manager import Manager
+from guestmux_session.membership import Membership
+from guestmux_session.news import News
+from guestmux_session.pulse import Pulse
+from guestmux_transport.bus import Bus
+from guestmux_transport.errors import BusError
+from guestmux_transport.values import Variant, object_from_json
+
+
+class Hooks(Protocol):
+    """What an agent's author may write."""
+
+    async def connected(self, bus: Bus) -> None:
+        """A bus connection was made."""
+
+    async def registered(self, session: str) -> None:
+        """It was registered."""
+
+    async def released(self, reason: str) -> None:
+        """The registration ended."""
+
+    async def while_registered(self) -> None:
+        """Runs as long as the registration."""
+
+
+class Core:
+    """Commands, events, and the registration as it stands.
+
+    Args:
+        name: what the agent calls itself.
+        version: its version.
+        claim: the session that it claims; empty for none.
+        hooks: is told what happens.
+        served: its commands, by name.
+        events: its events, by name.
+        max_calls: calls that run at a time.
+        news: is told how things stand.
+
+    Attributes:
+        session: the session that eventd tied it to; empty while not registered.
+        generation: a number that changes with the commands.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        claim: str,
+        hooks: Hooks,
+        served: dict[str, Served],
+        events: Mapping[str, EventType],
+        max_calls: int,
+        news: News,
+    ) -> None:
+        self.name = name
+        self.served = served
+        self.generation = 0
+        self.session = ""
+        self._version = version
+        self._claim = claim
+        self._hooks = hooks
+        self._events = events
+        self._max_calls = max_calls
+        self._news = news
+        self._changed = Pulse()
+        self._bus: Bus | None = None
+        self._manager: Manager | None = None
+
+    @property
+    def bus(self) -> Bus:
+        """The connection. Raises Disconnected."""
+        if self._bus is None:
+            raise Disconnected("the agent is not connected to the bus")
+        return self._bus
+
+    async def live(self, bus: Bus) -> None:
+        """Be an agent on a bus connection, for as long as that is there.
+
+        Raises:
+            BusError: it is lost.
+        """
+        calls = CallTable(self._max_calls)
+        self._bus = bus
+        self._manager = Manager(bus, self._changed)
+        try:
+            await Membership(self._manager, bus, self, calls, self._news).run(self._hooks.connected)
+        finally:
+            calls.close()
+            self._bus = self._manager = None
+
+    def properties(self) -> dict[str, Variant]:
+        """What it declares, as RegisterAgent takes it."""
+        commands = {name: command_schema(served.description) for name, served in self.served.items()}
+        events = {name: event_schema(event) for name, event in self._events.items()}
+        properties = {
+            "version": Variant("s", self._version),
+            "commands": Variant("a{ss}", commands),
+            "events": Variant("a{ss}", events),
+        }
+        if self._claim:
+            properties["session"] = Variant("s", self._claim)
+        return properties
+
+    async def entered(self, session: str) -> None:
+        """It was registered."""
+        self.session = session
+        self._changed.beat()
+        await self._hooks.registered(session)
+
+    async def left(self, reason: str) -> None:
+        """The registration ended."""
+        self.session = ""
+        await self._hooks.released(reason)
+
+    async def while_registered(self) -> None:
+        """Runs as long as the registration."""
+        await self._hooks.while_registered()
+
+    async def emit(self, event: str, data: Data | Mapping[str, Any]) -> int:
+        """Send an event; returns its number. Raises as `Agent.emit` says."""
+        if event not in self._events:
+            raise UndeclaredEvent(f"{self.name} declares no event '{event}'")
+        if self._manager is None or not self.session:
+            raise NotRegistered(f"{self.name} is not registered with eventd")
+        try:
+            members = object_from_json(msgspec.to_builtins(data, str_keys=True))
+        except BusError as error:
+            raise from_bus(error) from error
+        except TypeError as error:
+            raise InvalidArgument(f"{event}: {error}") from error
+        return await self._manager.emit(event, members)
+
+    def wanted(self, event: str) -> bool:
+        """Whether a host subscribed to an event."""
+        return self._manager is not None and bool(self.session) and event in self._manager.wanted
+
+    async def until_wanted(self, event: str) -> None:
+        """Wait until a host has."""
+        while not self.wanted(event):
+            await self._changed.wait()
+
+    def provide(self, part: object) -> None:
+        """Serve the commands of another object. Raises TypeError: one is served already."""
+        added = commands_of(part)
+        if taken := added.keys() & self.served.keys():
+            raise TypeError(f"{self.name} serves '{min(taken)}' already")
+        self.served.update(added)
+        self._redeclare()
+
+    def withdraw(self, part: object) -> None:
+        """Serve the commands of an object no more."""
+        for name in commands_of(part).keys() & self.served.keys():
+            del self.served[name]
+        self._redeclare()
+
+    def _redeclare(self) -> None:
+        self.generation += 1
+        self._changed.beat()
