@@ -17,7 +17,7 @@ NEED_CONTAINER = ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstr
 
 # Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
 BUS_TESTS = tests --ignore=tests/protocol
-CODE = protocol eventd session host tests benchmarks examples
+CODE = protocol eventd session host tests benchmarks examples docs
 SOURCES = $(wildcard $(CODE))
 
 .PHONY: help
@@ -76,8 +76,9 @@ check: .venv/.installed ## Format, lint, types, layers, generated docs
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/mypy
-	.venv/bin/mypy tests $(wildcard benchmarks)
+	.venv/bin/mypy tests docs $(wildcard benchmarks)
 	.venv/bin/lint-imports
+	.venv/bin/python docs/build_reference.py --check
 
 .PHONY: bench
 bench: .venv/.installed bus ## Ratios against stock qemu-ga and the plain D-Bus round trip, in one run

@@ -6,7 +6,7 @@ a list's item; and long text of the other side is cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from guestmux_protocol.errors import MAX_SHOWN, GuestmuxError
@@ -48,21 +48,38 @@ class Alternate:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object."""
+    """A member of an object.
+
+    Attributes:
+        name: on the wire.
+        type: what its value is.
+        required: False: it may be left out.
+        doc: a sentence for people.
+        default: what leaving it out means, as JSON text; empty where that is a case of its own.
+    """
 
     name: str
     type: Type
     required: bool = True
-    doc: str = ""
+    doc: str = field(default="", compare=False)
+    default: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Object:
-    """A JSON object. An open one takes members that it does not know."""
+    """A JSON object.
+
+    Attributes:
+        members: those that it knows.
+        open: True: it takes others as well.
+        name: the Python class that it was made from; empty for one without.
+        doc: a paragraph for people.
+    """
 
     members: tuple[Member, ...] = ()
     open: bool = False
     name: str = ""
+    doc: str = field(default="", compare=False)
 
 
 Type = Scalar | Array | Enumeration | Alternate | Object

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any
 
-from msgspec import inspect
+from msgspec import NODEFAULT, inspect, to_builtins
 
 from guestmux_protocol import schema
+from guestmux_protocol.json_text import encode
 from guestmux_protocol.schema import Alternate, Array, Enumeration, Member, Object, Type
 
 _SCALARS: dict[type[inspect.Type], Type] = {
@@ -42,7 +44,9 @@ def _convert(info: inspect.Type) -> Type:
     if isinstance(info, inspect.LiteralType) and all(isinstance(value, str) for value in info.values):
         return Enumeration(tuple(map(str, info.values)))
     if isinstance(info, inspect.StructType):
-        return Object(tuple(map(_member, info.fields)), not info.forbid_unknown_fields, info.cls.__name__)
+        members = tuple(map(_member, info.fields))
+        doc = cleandoc(info.cls.__doc__ or "")
+        return Object(members, not info.forbid_unknown_fields, info.cls.__name__, doc)
     if isinstance(info, inspect.DictType):
         return schema.ANYTHING
     if isinstance(info, inspect.UnionType):
@@ -51,10 +55,18 @@ def _convert(info: inspect.Type) -> Type:
 
 
 def _member(field: inspect.Field) -> Member:
-    return Member(field.encode_name, _convert(field.type), field.required, _doc(field.type))
+    return Member(field.encode_name, _convert(field.type), field.required, _doc(field.type), _default(field))
 
 
 def _doc(info: inspect.Type) -> str:
     if not isinstance(info, inspect.Metadata):
         return ""
     return str((info.extra_json_schema or {}).get("description", ""))
+
+
+def _default(field: inspect.Field) -> str:
+    if field.default_factory is not NODEFAULT:
+        return encode(to_builtins(field.default_factory())).decode()
+    if field.default is NODEFAULT:
+        return ""
+    return encode(to_builtins(field.default)).decode()
