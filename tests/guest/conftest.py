@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+
 from tests.guest.logins import Login, TerminalLogin, seat_login, terminal_login
 from tests.guest.rig import Guest, booted_guest
 

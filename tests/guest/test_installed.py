@@ -2,8 +2,12 @@
 
 import json
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+
+from tests.guest.logins import TerminalLogin, terminal
 from tests.guest.rig import Guest, GuestError
 
 pytestmark = pytest.mark.guest
@@ -14,7 +18,7 @@ MAX_EXPOSURE = 1.0
 """Of 10; what design.md promises of `systemd-analyze security`."""
 
 
-def ask(guest: Guest, dialect: str, *requests: dict[str, object]) -> list[dict[str, object]]:
+def ask(guest: Guest, dialect: str, *requests: dict[str, object]) -> list[dict[str, Any]]:
     """One line back for each request, as a host without guestmux reads them; on qmp the greeting comes first."""
     with socket.socket(socket.AF_UNIX) as host:
         host.connect(str(guest.port(dialect)))
@@ -83,5 +87,26 @@ def test_eventd_delays_shutdown(guest: Guest) -> None:
     assert {what for line in mine for what in ("shutdown", "sleep") if what in line} == {"shutdown", "sleep"}
 
 
-def test_every_user_has_an_agent_but_root(guest: Guest) -> None:
-    assert guest.systemctl("--global", "is-enabled", "guestmux-session.service") == "enabled"
+def test_who_logs_in_has_an_agent(guest: Guest, log_in: Callable[[str], TerminalLogin]) -> None:
+    alice = log_in("alice")
+
+    def agents() -> object:
+        [reply] = ask(guest, "qga", {"execute": "guest-get-sessions"})
+        return {
+            session["session"]: [agent["name"] for agent in session["agents"]] for session in reply["return"]
+        }
+
+    expected = {alice.session: ["guestmux-session"]}
+    guest.wait_for("alice's agent", lambda: agents() == expected)
+
+
+def test_port_on_a_terminal(own_guest: Guest) -> None:
+    with terminal(own_guest) as host:
+        host.raw()
+        device = f"/dev/{host.tty}"
+        own_guest.run(["chown", "guestmux", device])
+        port = f'[[port]]\ndialect = "qga"\naddress = "device:{device}"\n'
+        own_guest.run(["sh", "-c", 'printf %s "$1" >>/etc/guestmux/eventd.toml', "sh", port])
+        own_guest.systemctl("restart", "guestmux-eventd")
+        host.type('{"execute": "guest-sync", "arguments": {"id": 7}}')
+        host.expect('{"return": 7}')

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.guest.logins import Login, TerminalLogin, terminal_login
 from tests.guest.rig import LOGIND, Guest, GuestError
 
