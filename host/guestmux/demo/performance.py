@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
 
 import anyio
 
@@ -12,10 +15,14 @@ import guestmux
 from guestmux.demo.errors import leaves
 from guestmux.demo.exits import EXIT_HELD, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_NOT_SET_UP
 from guestmux.demo.stage import Stage
+from guestmux.demo.stage_container import container_stage
 from guestmux.demo.stage_private import private_stage
 from guestmux.demo.story import Story
 from guestmux.demo.view import View
 from guestmux.demo.watch import EventWatch
+from guestmux.guest import ADDRESS_VARIABLE
+
+CONTAINER: Final = "container"
 
 
 def perform(*, guest: str, keep: bool) -> int:
@@ -41,15 +48,16 @@ async def _perform_until_interrupted(guest: str, keep: bool) -> int:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with _stage(guest) as stage:
-            status = await _play(stage)
+            view = View()
+            status = await _play(stage, view, shut_down=stage.comes_back or not keep)
             if keep:
+                view.commands([*_commands(stage), *await stage.keep_going()])
                 await anyio.sleep_forever()
         tasks.cancel_scope.cancel()
     return status
 
 
-async def _play(stage: Stage) -> int:
-    view = View()
+async def _play(stage: Stage, view: View, *, shut_down: bool) -> int:
     view.opening(stage.setting, stage.address)
     watch = EventWatch(view)
     async with (
@@ -59,14 +67,28 @@ async def _play(stage: Stage) -> int:
     ):
         tasks.start_soon(watch.follow, stream)
         story = Story(stage, guest, watch, view)
-        await story.play()
+        await story.play(shut_down=shut_down)
         tasks.cancel_scope.cancel()
     view.summary(story.shown, story.missed, watch.latencies, story.latencies)
     return EXIT_MISSED if story.missed else EXIT_HELD
 
 
+def _commands(stage: Stage) -> list[tuple[str, str]]:
+    first, second = stage.users
+    program = shlex.quote(str(Path(sys.executable).with_name("guestmux")))
+    return [
+        (f"export {ADDRESS_VARIABLE}={shlex.quote(stage.address)}", "which guest; or -c with each command"),
+        (f"{program} sessions", "who is logged in"),
+        (f"{program} events", "everything as it happens"),
+        (f"{program} lock user:{first}", "lock a screen"),
+        (f"{program} notify -s user:{second} --action ok=Fine --wait Hello", "wait for a click"),
+        (f"{program} call session-get-info --session user:{second}", "any command, in any session"),
+        (f"{program} schema", "all commands and events"),
+    ]
+
+
 def _stage(guest: str) -> AbstractAsyncContextManager[Stage]:
-    return private_stage()
+    return container_stage() if guest == CONTAINER else private_stage()
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:

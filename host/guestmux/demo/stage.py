@@ -12,6 +12,9 @@ class Stage(Protocol):
     Every method raises DemoError, or BusError, when the guest does not do it.
     """
 
+    comes_back: bool
+    """Whether it can go on after a shutdown."""
+
     @property
     def address(self) -> str:
         """How the host reaches eventd, as `guestmux -c` takes it."""
@@ -41,3 +44,6 @@ class Stage(Protocol):
 
     async def shut_down(self) -> str:
         """Begin to shut the guest down; returns what became of it, for the reader."""
+
+    async def keep_going(self) -> Sequence[tuple[str, str]]:
+        """Bring the guest back to life after the shutdown; returns further commands to try, each with what it does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +17,7 @@ from guestmux.demo.children import START_PATIENCE, Child, Children, children
 from guestmux.demo.errors import DemoError
 from guestmux.demo.private_bus import start_bus
 from guestmux.demo.room import ALICE, BOB, EVENTD, Person, Room, room
+from guestmux.demo.standin_logind import names
 from guestmux.demo.standin_logind.client import StandinControl
 from guestmux_transport.bus import connect_bus
 
@@ -31,6 +33,8 @@ class PrivateStage:
         bus_address: its system bus.
         control: tells the stand-in for logind what happens.
     """
+
+    comes_back = True
 
     def __init__(self, place: Room, running: Children, bus_address: str, control: StandinControl) -> None:
         self._room = place
@@ -98,9 +102,10 @@ class PrivateStage:
             locker=False,
         )
         self._sessions[session] = person
-        self._buses[session] = await start_bus(self._room, self._children, self._room.home(person), person)
+        if user not in self._buses:
+            self._buses[user] = await start_bus(self._room, self._children, self._room.home(person), person)
         desktop = [sys.executable, "-m", "guestmux.demo.standin_desktop", "--bus", self._bus_address]
-        desktop += ["--session-bus", self._buses[session], "--session", session]
+        desktop += ["--session-bus", self._buses[user], "--session", session]
         await (await self._start_in(session, "desktop", desktop)).ready()
         await self.start_agent(session)
         return session
@@ -129,6 +134,23 @@ class PrivateStage:
             raise DemoError(f"the shutdown was held up to the end by {', '.join(holding)}")
         return f"logind waited {microseconds / 1000:.1f} ms for eventd to get the word out (a stand-in: nothing is off)"
 
+    async def keep_going(self) -> Sequence[tuple[str, str]]:
+        """Call the shutdown off, and log the second user in again."""
+        await self._control.resume()
+        session = await self.login(BOB.name)
+        address = shlex.quote(self._bus_address)
+        control = f"{names.CONTROL} {names.CONTROL_PATH} {names.CONTROL}"
+        return [
+            (
+                f'logind() {{ busctl --address={address} call {control} "$@"; }}',
+                "the stand-in for logind, as `logind`",
+            ),
+            (f"logind SetActive ss seat0 {next(iter(self._sessions))}", "switch the foreground"),
+            (f"logind Login 'sua{{sv}}' carol {self._room.uid(EVENTD)} 0", "one more login"),
+            (f"logind Logout s {session}", "end bob's session"),
+            ("logind Suspend; logind Resume", "sleep, and wake up"),
+        ]
+
     def _who(self) -> str:
         if self._room.why_together:
             return f"everything runs as uid {os.getuid()}: {self._room.why_together}"
@@ -140,7 +162,7 @@ class PrivateStage:
         person = self._sessions[session]
         environment = {
             **self._room.environment(person),
-            "DBUS_SESSION_BUS_ADDRESS": self._buses[session],
+            "DBUS_SESSION_BUS_ADDRESS": self._buses[person.name],
             "XDG_SESSION_ID": session,
             "XDG_SESSION_TYPE": "wayland",
             "XDG_CURRENT_DESKTOP": "standin",

@@ -9,6 +9,7 @@ from typing import Any, Final
 import anyio
 
 import guestmux
+from guestmux import CommandFailed
 from guestmux.demo.errors import NotHeld
 from guestmux.demo.latency import Latencies, Stopwatch
 from guestmux.demo.stage import Stage
@@ -47,8 +48,11 @@ class Story:
         self.missed: list[str] = []
         self.latencies = Latencies()
 
-    async def play(self) -> None:
-        """Play all acts. What does not hold is noted, and the next act tried; without logins there is none."""
+    async def play(self, *, shut_down: bool) -> None:
+        """Play all acts, with the shutdown or without.
+
+        What does not hold is noted, and the next act tried; without logins there is none.
+        """
         acts: list[tuple[str, str, Act]] = [
             ("logins", "Two users log in", self._logins),
             ("locks", "Locks, and a screen that nobody touches", self._locks),
@@ -56,10 +60,11 @@ class Story:
             ("concurrency", "A slow call delays nobody", self._concurrency),
             ("a crash", "An agent crashes in the middle of a call", self._crash),
             ("logout", "A user is logged out by the host", self._logout),
-            ("shutdown", "The guest shuts down", self._shutdown),
+            *([("shutdown", "The guest shuts down", self._shutdown)] if shut_down else []),
         ]
         for number, (what, title, act) in enumerate(acts, 1):
             self._view.act(number, title)
+            self._watch.forget()
             if not await self._play_act(what, act) and act == self._logins:
                 break
         self._check_stream()
@@ -85,11 +90,15 @@ class Story:
             self._sessions[user] = session
             await self._watch.expect("SESSION_LOGIN", session=session, user=user)
             await self._watch.expect("SESSION_ACTIVE", session=session)
-            await self._watch.expect("AGENT_REGISTERED", session=session)
+            await self._agent_of(session)
         sessions = await self._guest.sessions()
         self._view.sessions(sessions)
         with_agents = {each.user for each in sessions if each.agents}
         self._check(with_agents == set(self._stage.users), "each session has its agent")
+        foreground = [each.user for each in sessions if each.active]
+        self._check(
+            foreground == [self._stage.users[1]], f"{self._stage.users[1]} is in the foreground, alone"
+        )
 
     async def _locks(self) -> None:
         first, second = self._stage.users
@@ -154,19 +163,20 @@ class Story:
             await self._watch.expect("AGENT_GONE", session=session)
         self._check(bool(errors), f'the open call ended: "{"".join(errors)}"')
         await self._stage.start_agent(session)
-        await self._watch.expect("AGENT_REGISTERED", session=session)
+        await self._agent_of(session)
         answer = await self._ask("session-get-info", self._guest.session_info(session), self._told)
         self._check(answer.session == session, "the agent is back and answers")
 
     async def _logout(self) -> None:
         _first, second = self._stage.users
         session = self._sessions.pop(second)
-        await self._ask(f"logout {session}", self._guest.logout(session), lambda _none: "done")
+        await self._ask(f"logout {session}", self._log_out(session), str)
         await self._watch.expect("AGENT_GONE", session=session)
         await self._watch.expect("SESSION_LOGOUT", session=session)
         self._held("the session ended, and the host knows")
 
     async def _shutdown(self) -> None:
+        self._watch.may_end = True
         became = await self._stage.shut_down()
         await self._watch.expect("POWER_SHUTDOWN")
         self._held(became)
@@ -176,6 +186,20 @@ class Story:
             self.missed += self._watch.faults
         else:
             self.shown.append("every event in order, none lost")
+
+    async def _agent_of(self, session: str) -> None:
+        """Wait until a session's agent serves all; it begins with less where it is up before the desktop is."""
+        served: list[str] = []
+        while "session-notify" not in served:
+            served = (await self._watch.expect("AGENT_REGISTERED", session=session)).data["commands"]
+
+    async def _log_out(self, session: str) -> str:
+        """End a session; an agent that ends with it may not get to answer."""
+        try:
+            await self._guest.logout(session)
+        except CommandFailed as error:
+            return error.desc
+        return "done"
 
     async def _notify(self, user: str, summary: str) -> guestmux.NotifyResult:
         return await self._guest.notify(

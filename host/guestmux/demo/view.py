@@ -52,6 +52,8 @@ class View:
         """Show an event as the host got it."""
         colour = _COLOURS.get(event.name.partition("_")[0], "white")
         who = " ".join(str(event.data[name]) for name in ("session", "user") if name in event.data)
+        if event.name == "SESSION_ACTIVE" and not who:
+            who = "nobody"
         rest = f"{who:<10} {_details(event.data)}"
         self._moment(
             f"[{colour}]{escape(event.name):<17}[/] {escape(rest):<38} [dim]{milliseconds:4.1f} ms[/]"
@@ -77,12 +79,18 @@ class View:
     def sessions(self, sessions: Iterable[guestmux.Session]) -> None:
         """Show the sessions as a table."""
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-        for column in ("       session", "user", "seat", "state", "locked", "agent"):
+        for column in ("       session", "user", "seat", "foreground", "locked", "agent"):
             table.add_column(column)
         for each in sessions:
             agents = ", ".join(f"{agent.name} {agent.version}" for agent in each.agents)
-            locked = "yes" if each.locked else "no"
-            table.add_row(f"       {each.session}", each.user, each.seat, each.state, locked, agents)
+            table.add_row(
+                f"       {each.session}",
+                each.user,
+                each.seat,
+                _value(each.active),
+                _value(each.locked),
+                agents,
+            )
         self._console.print(table)
 
     def summary(
@@ -99,12 +107,13 @@ class View:
         verdict = f"[bold red]{len(missed)} did not hold[/]" if missed else "[bold green]everything held[/]"
         self._line(f"  result  {verdict}, {time.monotonic() - self._began:.1f} s")
 
-    def commands(self, commands: Sequence[str]) -> None:
+    def commands(self, commands: Sequence[tuple[str, str]]) -> None:
         """Show what to try, each line to be copied as it is."""
         self._line("")
-        self._line("[bold]Everything still runs. In another terminal:[/]")
-        for command in commands:
-            self._console.print(f"  {command}", markup=False, soft_wrap=True)
+        self._line("[bold]Everything still runs. To try, in another terminal:[/]")
+        for command, meaning in commands:
+            self._line(f"  [dim]# {escape(meaning)}[/]")
+            self._line(f"  {escape(command)}")
         self._line("[bold]Ctrl-C ends it.[/]")
 
     def _moment(self, markup: str) -> None:

@@ -22,6 +22,7 @@ class EventWatch:
     Attributes:
         latencies: from eventd's stamp to the host; both clocks are this machine's.
         faults: what a stream of events should not do, as far as it was seen.
+        may_end: the guest is about to switch itself off, and the connection to end with it.
     """
 
     def __init__(self, view: View) -> None:
@@ -31,14 +32,19 @@ class EventWatch:
         self._last_seq: int | None = None
         self.latencies = Latencies()
         self.faults: list[str] = []
+        self.may_end = False
 
     async def follow(self, stream: guestmux.EventStream) -> None:
         """Show every event of a stream, for as long as it lasts."""
         async for item in stream:
             if isinstance(item, guestmux.Event):
                 self._take(item)
-            else:
+            elif not self.may_end:
                 self.faults.append(f"the stream of events was not whole: {item}")
+
+    def forget(self) -> None:
+        """Expect nothing of what came so far."""
+        self._open.clear()
 
     async def expect(self, name: str, **members: Any) -> guestmux.Event:
         """Wait for an event that nobody waited for before, or take it when it came already.
