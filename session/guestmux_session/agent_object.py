@@ -35,6 +35,7 @@ class AgentObject:
         is_manager: whether a unique name owns org.guestmux.Manager1 at this moment.
         is_released: whether that one ended the registration.
         release: eventd ends the registration.
+        until_registered: waits for the registration: eventd's first call may come before we have read its answer.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class AgentObject:
         is_manager: Callable[[str], bool],
         is_released: Callable[[], bool],
         release: Callable[[], None],
+        until_registered: Callable[[], Awaitable[None]],
     ) -> None:
         self._served = served
         self._calls = calls
         self._is_manager = is_manager
         self._is_released = is_released
         self._tell_released = release
+        self._until_registered = until_registered
 
     def interface(self) -> Interface:
         """The interface, for the bus."""
@@ -80,6 +83,7 @@ class AgentObject:
 
     def _work(self, served: Served, prepared: Callable[[], Any]) -> Work:
         async def work() -> Any:
+            await self._until_registered()
             return await (self._calls.in_thread(prepared) if served.blocking else prepared())
 
         return work

@@ -120,6 +120,11 @@ class Core:
         self._changed.beat()
         await self._hooks.registered(session)
 
+    async def until_registered(self) -> None:
+        """Wait until there is a session."""
+        while not self.session:
+            await self._changed.wait()
+
     async def left(self, reason: str) -> None:
         """The registration ended."""
         self.session = ""

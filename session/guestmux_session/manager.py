@@ -85,10 +85,10 @@ class Manager:
         Raises:
             AgentError: eventd refused, left, or does not make sense.
         """
+        await self._read_wanted()
         body = await self._call("RegisterAgent", "osa{sv}", (path, name, properties))
         if len(body) != 2 or not isinstance(body[0], str) or not body[0]:
             raise BadAnswer("eventd did not answer RegisterAgent with a session")
-        await self._read_wanted()
         return body[0]
 
     async def unregister(self, path: str, timeout: float) -> None:

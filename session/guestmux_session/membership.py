@@ -47,6 +47,9 @@ class Member(Protocol):
     async def entered(self, session: str) -> None:
         """It was registered."""
 
+    async def until_registered(self) -> None:
+        """Waits until it knows of its registration."""
+
     async def left(self, reason: str) -> None:
         """The registration ended."""
 
@@ -85,7 +88,12 @@ class Membership:
             BusError: the bus is lost.
         """
         face = AgentObject(
-            self._agent.served, self._calls, self._is_manager, self._is_released, self._release
+            self._agent.served,
+            self._calls,
+            self._is_manager,
+            self._is_released,
+            self._release,
+            self._agent.until_registered,
         )
         self._bus.export(AGENT_PATH, face.interface())
         await self.manager.start()

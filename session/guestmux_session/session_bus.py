@@ -65,11 +65,11 @@ class SessionBus:
         finally:
             # Not when the agent is stopping.
             if bus.lost_reason is not None:
-                self._detach("the session bus is gone")
+                self._detach("no session bus: it went away")
 
     def _lacking(self, state: str) -> None:
         if state != "connected":
-            self._detach(state)
+            self._detach(f"no session bus: {state}")
             self._settle()
 
     def _detach(self, lack: str) -> None:

@@ -84,6 +84,18 @@ class StandinManager:
                     return agent
             await self._changed.wait()
 
+    async def agent_with(self, command: str) -> Registered:
+        """Wait until an agent serves a command."""
+        while command not in (agent := await self.agent()).commands:
+            await self._changed.wait()
+        return agent
+
+    async def agent_without(self, command: str) -> Registered:
+        """Wait until an agent serves a command no more."""
+        while command in (agent := await self.agent()).commands:
+            await self._changed.wait()
+        return agent
+
     async def changed(self) -> None:
         """Wait for the next log entry."""
         await self._changed.wait()
