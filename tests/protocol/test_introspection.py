@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.schema_types import TYPES
 
 from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.events import EVENTS
@@ -28,6 +27,7 @@ from guestmux_protocol.schema import (
     Type,
 )
 from guestmux_protocol.session_commands import SESSION
+from tests.support.schema_types import TYPES
 
 
 def references(entity: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from tests.support.json_values import OBJECTS, TEXTS, VALUES
 
 from guestmux_protocol.json_text import JsonError, decode
 from guestmux_protocol.messages import (
@@ -28,6 +27,7 @@ from guestmux_protocol.messages import (
     parse_request,
     parse_server_message,
 )
+from tests.support.json_values import OBJECTS, TEXTS, VALUES
 
 IDS = VALUES | st.just(UNSET)
 

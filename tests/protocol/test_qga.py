@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from tests.support.dialects import REQUESTS, STREAMS, TAIL, TAIL_ITEMS, feeding, plain, summary
-from tests.support.three_ways import in_pieces, three_ways
 
 from guestmux_protocol.limits import Limits
 from guestmux_protocol.messages import ErrorReply, Request, encode_request
 from guestmux_protocol.qga import QgaDialect
+from tests.support.dialects import REQUESTS, STREAMS, TAIL, TAIL_ITEMS, feeding, plain, summary
+from tests.support.three_ways import in_pieces, three_ways
 
 
 def refused(desc: str, request_id: Any = UNSET) -> ErrorReply:

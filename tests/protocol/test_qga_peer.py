@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from tests.support.qemu_ga import QEMU_GA, QemuGa, qemu_ga
 
 from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.incoming import Answered
@@ -16,6 +15,7 @@ from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR, Request
 from guestmux_protocol.qga import QgaDialect
 from guestmux_protocol.registry import Arguments, Command, command
 from guestmux_protocol.schema import InvalidParameter
+from tests.support.qemu_ga import QEMU_GA, QemuGa, qemu_ga
 
 pytestmark = pytest.mark.skipif(QEMU_GA is None, reason="qemu-ga is not installed")
 

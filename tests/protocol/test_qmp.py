@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from tests.support.dialects import REQUESTS, STREAMS, TAIL, TAIL_ITEMS, feeding, plain, summary
-from tests.support.three_ways import in_pieces, three_ways
 
 from guestmux_protocol.incoming import Incoming
 from guestmux_protocol.messages import ErrorReply, Reply, Request, encode_reply, encode_request
 from guestmux_protocol.qmp import TRANSITIONS, QmpDialect, State
 from guestmux_protocol.version import version_info
+from tests.support.dialects import REQUESTS, STREAMS, TAIL, TAIL_ITEMS, feeding, plain, summary
+from tests.support.three_ways import in_pieces, three_ways
 
 HELLO = b'{"execute": "qmp_capabilities"}'
 HELLO_OOB = b'{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}, "id": 0}'

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.schema_types import ANNOTATIONS, values_near
 
 from guestmux_protocol.schema import (
     ANY,
@@ -30,6 +29,7 @@ from guestmux_protocol.schema import (
     validate,
 )
 from guestmux_protocol.schema_python import from_python
+from tests.support.schema_types import ANNOTATIONS, values_near
 
 MODE = Enumeration(("none", "all"))
 POINT = Object((Member("x", INT), Member("y", INT, required=False)))

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.support.json_values import VALUES
-from tests.support.schema_types import TYPES
 
 from guestmux_protocol.schema import (
     ANY,
@@ -23,6 +21,8 @@ from guestmux_protocol.schema import (
     Type,
 )
 from guestmux_protocol.schema_notation import MAX_DEPTH, MAX_MEMBERS, SchemaError, from_notation, to_notation
+from tests.support.json_values import VALUES
+from tests.support.schema_types import TYPES
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from hypothesis import strategies as st
 from msgspec import UNSET
-from tests.support.json_values import OBJECTS, TEXTS, VALUES
-from tests.support.three_ways import Feed
 
 from guestmux_protocol.incoming import Answered, Incoming
 from guestmux_protocol.json_text import decode
 from guestmux_protocol.messages import ErrorReply, Reply, Request, encode_request, parse_server_message
+from tests.support.json_values import OBJECTS, TEXTS, VALUES
+from tests.support.three_ways import Feed
 
 TAIL = b'\n{"execute": "guest-ping", "id": "tail"}'
 """A request after a newline, which ends whatever garbage came before it."""

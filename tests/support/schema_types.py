@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 from hypothesis import strategies as st
-from tests.support.json_values import INT64, TEXTS, VALUES
 
 from guestmux_protocol import schema
 from guestmux_protocol.registry import Arguments
 from guestmux_protocol.schema import Array, Enumeration, Member, Object, Type
+from tests.support.json_values import INT64, TEXTS, VALUES
 
 NAMES = st.from_regex(r"[a-z]{1,3}(-[a-z]{1,2})?", fullmatch=True)
 WORDS = st.sampled_from(["low", "high", "-"])
