@@ -141,9 +141,9 @@ class StandinManager:
             call.sender,
             path,
             name,
-            said["version"],
-            said["commands"],
-            said["events"],
+            said.get("version", ""),
+            said.get("commands", {}),
+            said.get("events", {}),
             said.get("session", ""),
         )
         self.bus.watch_sender(call.sender, lambda sender: self._gone(sender))

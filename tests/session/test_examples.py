@@ -1,0 +1,47 @@
+"""The examples run as they are."""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+
+import anyio
+import pytest
+
+from guestmux_transport.errors import CallError
+from tests.support.dbus_daemon import PrivateBus
+from tests.support.standin_manager import StandinManager, standin_manager
+
+pytestmark = pytest.mark.anyio
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@asynccontextmanager
+async def example(system_bus: PrivateBus, name: str) -> AsyncIterator[StandinManager]:
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": system_bus.address}
+    async with standin_manager(system_bus.address) as manager:
+        command = [sys.executable, str(EXAMPLES / name)]
+        async with await anyio.open_process(command, env=environment, stdout=DEVNULL, stderr=None) as process:
+            try:
+                yield manager
+            finally:
+                process.terminate()
+
+
+async def test_the_clock(system_bus: PrivateBus) -> None:
+    async with example(system_bus, "clock_agent.py") as manager:
+        agent = await manager.agent("org.example.clock")
+        assert (await manager.call(agent, "__org.example_time")).endswith("+00:00")
+        with pytest.raises(CallError, match="no time zone 'Nowhere' here"):
+            await manager.call(agent, "__org.example_time", {"zone": "Nowhere"})
+        assert list(agent.events) == ["__org.example_TICKED"]
+
+
+async def test_the_agent_of_plain_messages(system_bus: PrivateBus) -> None:
+    async with example(system_bus, "bare_dbus_agent.py") as manager:
+        agent = await manager.agent("org.example.hostname")
+        assert await manager.call(agent, "__org.example_hostname") == socket.gethostname()
