@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Final
 
 from guestmux.demo.children import dies_with_parent
+from guestmux_transport.bus_library import LIBRARY_VARIABLE
 
 PROBE_SECONDS: Final = 20.0
 """For one start of Python under another user."""
 
-PROBE: Final = "import os, pwd, guestmux_session; print(pwd.getpwuid(os.getuid()).pw_name)"
+PROBE: Final = (
+    "import os, pwd, guestmux_session; os.listdir('{home}'); print(pwd.getpwuid(os.getuid()).pw_name)"
+)
+
+
+_KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", LIBRARY_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +88,7 @@ class Room:
     def environment(self, person: Person) -> dict[str, str]:
         """The variables of a user's processes."""
         home = str(self.home(person))
-        kept = {
-            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ
-        }
+        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         own = {"HOME": home, "USER": person.name, "LOGNAME": person.name, "XDG_RUNTIME_DIR": home}
         return {**kept, **own, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -95,7 +99,7 @@ class Room:
         for person in PEOPLE:
             os.chown(self.home(person), person.uid, person.uid)
             self.home(person).chmod(0o700)
-        command = self.command([sys.executable, "-c", PROBE], ALICE)
+        command = self.command([sys.executable, "-c", PROBE.format(home=self.home(ALICE))], ALICE)
         try:
             tried = subprocess.run(
                 command,
