@@ -133,9 +133,9 @@ def seen(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
 
 async def test_events_are_shown_in_narrow_plain_lines(seen: Callable[[], str]) -> None:
     events = EventWatch(View())
-    await feed(events, [event("SESSION_LOCK", 1, session="c1", user="alice", confirmed=True)])
+    await feed(events, [event("SESSION_LOCK", 1, session="c1", user="alice", seat="seat0", confirmed=True)])
     line = seen()
-    assert "SESSION_LOCK      c1 alice   confirmed=yes" in line
+    assert "SESSION_LOCK      c1 alice   seat0 confirmed=yes" in line
     assert "\x1b" not in line
 
 

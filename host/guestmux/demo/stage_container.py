@@ -53,6 +53,7 @@ class ContainerStage:
         self._logins = logins
         self._stack = stack
         self._sessions: dict[str, Any] = {}
+        self._desktops: dict[str, subprocess.Popen[str]] = {}
 
     @property
     def address(self) -> str:
@@ -63,9 +64,9 @@ class ContainerStage:
     def setting(self) -> Sequence[str]:
         """What is real, and what is not."""
         return [
-            f"a Debian guest booted by systemd-nspawn ({self._guest.container.name}): real systemd, logind, PAM, D-Bus",
-            "guestmux is installed in it as an administrator would, the agents are systemd --user services",
-            "the desktops (notifications, screen locker) are stand-ins",
+            f"a Debian guest booted by systemd-nspawn: {self._guest.container.name}",
+            "systemd, logind, PAM and D-Bus are real; guestmux is installed as packaged",
+            "only the desktops (notifications, screen locker) are stand-ins",
         ]
 
     @property
@@ -126,7 +127,7 @@ class ContainerStage:
     async def keep_going(self) -> Sequence[tuple[str, str]]:
         """It was not shut down; log the second user in again."""
         await self.login(self.users[1])
-        enter = f"nsenter --target {self._guest.container.leader} --all"
+        enter = f"nsenter --target {self._guest.container.leader} --all --root --wd"
         return [
             (f"{enter} loginctl", "the same, as logind in the guest sees it"),
             (f"{enter} loginctl lock-sessions", "lock from inside"),
@@ -135,10 +136,14 @@ class ContainerStage:
 
     async def _start_desktop(self, login: Any) -> None:
         """Start the stand-in for a desktop in a session, and wait until it serves."""
+        if login.user in self._desktops:
+            # Of a session that is just ending; it has the name that the new one needs.
+            _end(self._desktops[login.user])
         bus = f"unix:path=/run/user/{login.properties()['User']}/bus"
         options = ["--bus", SYSTEM_BUS, "--session-bus", bus, "--session", login.session]
         # Not in a thread: it is killed when the thread that started it ends.
         desktop = login.start([PYTHON, "-m", "guestmux.demo.standin_desktop", *options])
+        self._desktops[login.user] = desktop
         self._stack.callback(_end, desktop)
         with anyio.move_on_after(READY_PATIENCE):
             line = await _in_thread(desktop.stdout.readline)
@@ -190,4 +195,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.communicate()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()

@@ -55,8 +55,8 @@ class PrivateStage:
     def setting(self) -> Sequence[str]:
         """What is real, and what is not."""
         return [
-            "logind and both desktops are stand-ins on a private D-Bus: no session of this machine is touched",
-            "eventd, both session agents and the host are the real programs",
+            "logind and the desktops are stand-ins on a private D-Bus: no real session",
+            "eventd, the session agents and the host are the real programs",
             self._who(),
         ]
 
@@ -132,7 +132,7 @@ class PrivateStage:
         microseconds, holding = await self._control.shutdown()
         if holding:
             raise DemoError(f"the shutdown was held up to the end by {', '.join(holding)}")
-        return f"logind waited {microseconds / 1000:.1f} ms for eventd to get the word out (a stand-in: nothing is off)"
+        return f"logind waited {microseconds / 1000:.1f} ms until eventd had told the host"
 
     async def keep_going(self) -> Sequence[tuple[str, str]]:
         """Call the shutdown off, and log the second user in again."""
@@ -154,8 +154,8 @@ class PrivateStage:
     def _who(self) -> str:
         if self._room.why_together:
             return f"everything runs as uid {os.getuid()}: {self._room.why_together}"
-        apart = ", ".join(f"{person.name} (uid {person.uid})" for person in (EVENTD, ALICE, BOB))
-        return f"three users, in a mount namespace of their own: {apart}"
+        apart = ", ".join(f"{person.name} {person.uid}" for person in (EVENTD, ALICE, BOB))
+        return f"each runs as a user of its own (no account is made): {apart}"
 
     async def _start_in(self, session: str, what: str, command: list[str]) -> Child:
         """Start a process of a session; it runs from the moment on when logind knows where it belongs."""

@@ -24,6 +24,9 @@ _LEFT_OUT: Final = frozenset(
 )
 """Members of events that the reader knows already."""
 
+_PLAIN: Final = frozenset({"agent", "desktop", "reason", "seat"})
+"""Members whose values say what they are."""
+
 
 class View:
     """Writes the demo's lines."""
@@ -36,12 +39,10 @@ class View:
 
     def opening(self, setting: Sequence[str], address: str) -> None:
         """Say what is being shown."""
-        self._line(
-            "[bold]guestmux[/]: a host hears what happens in its guest's sessions, and calls into each"
-        )
+        self._line("[bold]guestmux[/]: a host hears of its guest's sessions, and calls into each")
         for fact in setting:
             self._line(f"  [dim]{escape(fact)}[/]")
-        self._line(f"  [dim]the host is connected to {escape(address)}[/]")
+        self._line(f"  [dim]the host: {escape(address)}[/]")
 
     def act(self, number: int, title: str) -> None:
         """Begin an act."""
@@ -56,7 +57,7 @@ class View:
             who = "nobody"
         rest = f"{who:<10} {_details(event.data)}"
         self._moment(
-            f"[{colour}]{escape(event.name):<17}[/] {escape(rest):<38} [dim]{milliseconds:4.1f} ms[/]"
+            f"[{colour}]{escape(event.name):<17}[/] {escape(rest):<30} [dim]{milliseconds:4.1f} ms[/]"
         )
 
     def call(self, asked: str, answer: str, milliseconds: float) -> None:
@@ -125,7 +126,9 @@ class View:
 
 def _details(data: dict[str, Any]) -> str:
     shown = {name: value for name, value in data.items() if name not in _SHOWN_APART | _LEFT_OUT}
-    return " ".join(f"{name}={_value(value)}" for name, value in shown.items())
+    return " ".join(
+        str(value) if name in _PLAIN else f"{name}={_value(value)}" for name, value in shown.items()
+    )
 
 
 def _value(value: object) -> str:
