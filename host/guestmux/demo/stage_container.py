@@ -24,6 +24,14 @@ CHECKOUT: Final = Path(__file__).parents[3]
 RIG: Final = "tests.guest.rig"
 LOGINS: Final = "tests.guest.logins"
 
+RIG_ERRORS: Final = (
+    (RIG, "GuestError"),
+    ("tests.guest.container", "ContainerError"),
+    ("tests.guest.image", "ImageError"),
+    ("tests.guest.install", "InstallError"),
+)
+"""By module: what the rig raises."""
+
 PYTHON: Final = "/opt/guestmux/bin/python"
 """In the guest; packaging/install-guest.sh puts it there."""
 
@@ -182,15 +190,15 @@ def _load_rig() -> tuple[Any, Any]:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Do what blocks; the rig's own errors become ours."""
+    """Do what blocks; the rig's errors become ours."""
     try:
         return await run_sync(work)
-    except (subprocess.SubprocessError, OSError) as error:
+    except (subprocess.SubprocessError, OSError, *_rig_errors()) as error:
         raise DemoError(str(error)) from error
-    except Exception as error:
-        if type(error).__module__.startswith("tests.guest"):
-            raise DemoError(str(error)) from error
-        raise
+
+
+def _rig_errors() -> list[type[Exception]]:
+    return [getattr(importlib.import_module(module), name) for module, name in RIG_ERRORS]
 
 
 def _end(process: subprocess.Popen[str]) -> None:
