@@ -26,6 +26,7 @@ LOGINS: Final = "tests.guest.logins"
 
 RIG_ERRORS: Final = (
     (RIG, "GuestError"),
+    ("tests.guest.cgroups", "CgroupError"),
     ("tests.guest.container", "ContainerError"),
     ("tests.guest.image", "ImageError"),
     ("tests.guest.install", "InstallError"),
@@ -193,12 +194,13 @@ async def _in_thread(work: Callable[[], T]) -> T:
     """Do what blocks; the rig's errors become ours."""
     try:
         return await run_sync(work)
-    except (subprocess.SubprocessError, OSError, *_rig_errors()) as error:
+    except _blocking_errors() as error:
         raise DemoError(str(error)) from error
 
 
-def _rig_errors() -> list[type[Exception]]:
-    return [getattr(importlib.import_module(module), name) for module, name in RIG_ERRORS]
+def _blocking_errors() -> tuple[type[Exception], ...]:
+    rigs = (getattr(importlib.import_module(module), name) for module, name in RIG_ERRORS)
+    return (subprocess.SubprocessError, OSError, *rigs)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
