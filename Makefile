@@ -17,7 +17,7 @@ NEED_CONTAINER = ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstr
 
 # Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
 BUS_TESTS = tests --ignore=tests/protocol
-CODE = protocol eventd session host tests benchmarks examples docs docs
+CODE = protocol eventd session host tests benchmarks examples docs
 SOURCES = $(wildcard $(CODE))
 
 .PHONY: help
