@@ -90,14 +90,11 @@ class Container:
             cgroup: the guest's control group to put it in, which is what ties a process to a session.
             environment: all that it has beside PATH.
         """
-        identity = [] if user is None else ["--reuid", user, "--regid", user, "--init-groups"]
-        variables = {"PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
         return [
             *("sh", "-c", ENTER_CGROUP, "sh", str(self._cgroup / cgroup)),
             *("nsenter", "--target", str(self.leader), "--all", "--root", "--wd", "--"),
-            *("setpriv", *identity, "--pdeathsig", "KILL", "--"),
-            *("env", "--ignore-environment", *(f"{name}={value}" for name, value in variables.items())),
-            *command,
+            *("setpriv", "--pdeathsig", "KILL", "--"),
+            *with_identity(command, user, environment),
         ]
 
     def cgroup_of(self, pid: int) -> str:
@@ -128,6 +125,16 @@ class Container:
     def last_words(self) -> str:
         """The end of its console, to put into an error."""
         return _last_words(self.console)
+
+
+def with_identity(
+    command: Sequence[str], user: str | None, environment: Mapping[str, str] | None
+) -> list[str]:
+    """What root executes to have a command run as somebody else, without any PAM, and with this environment only."""
+    identity = [] if user is None else ["--reuid", user, "--regid", user, "--init-groups"]
+    variables = {"PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
+    words = [f"{name}={value}" for name, value in variables.items()]
+    return ["setpriv", *identity, "--", "env", "--ignore-environment", *words, *command]
 
 
 @contextmanager

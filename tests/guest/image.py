@@ -1,4 +1,4 @@
-"""The guest's Debian 12 root, made by mmdebstrap once per recipe and kept in the user's cache."""
+"""A guest's Debian 12 root, made by mmdebstrap once per recipe and kept in the user's cache."""
 
 import fcntl
 import hashlib
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 RELEASE = "bookworm"
@@ -47,6 +48,24 @@ CUSTOMIZE = "".join(
     "rm -rf hostname apt/sources.list apt/apt.conf.d/99mmdebstrap apt/auth.conf.d apt/keyrings"
 )
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a root is made of.
+
+    Attributes:
+        name: of the kind of guest, for file names.
+        packages: of Debian, with what they depend on.
+        hooks: further options of mmdebstrap.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
+
+
+CONTAINER = Recipe("guest", PACKAGES)
+
 SKIPPED_APT_OPTIONS = re.compile(r"Acquire::(cdrom|IndexTargets|Languages|Changelogs)\b")
 
 
@@ -54,16 +73,16 @@ class ImageError(Exception):
     """The root could not be made. The text says what is missing."""
 
 
-def base_root() -> Path:
+def base_root(recipe: Recipe = CONTAINER) -> Path:
     """The root's folder, made now if this recipe's is not in the cache. Nobody may write to it.
 
     Raises:
         ImageError: this machine cannot make one.
     """
-    folder = cache_folder() / f"guest-{recipe_digest()}"
+    folder = cache_folder() / f"{recipe.name}-{recipe_digest(recipe)}"
     with exclusive(folder.with_suffix(".lock")):
         if not folder.exists():
-            _make(folder)
+            _make(recipe, folder)
     return folder
 
 
@@ -73,10 +92,10 @@ def cache_folder() -> Path:
     return Path(base) / "guestmux"
 
 
-def recipe_digest() -> str:
-    """What names a root: changes with anything that is said in this file, and with the processor."""
-    machine = os.uname().machine.encode()
-    return hashlib.sha256(Path(__file__).read_bytes() + machine).hexdigest()[:16]
+def recipe_digest(recipe: Recipe = CONTAINER) -> str:
+    """What names a root: changes with anything that is said in this file or the recipe, and with the processor."""
+    more = repr((recipe, os.uname().machine)).encode()
+    return hashlib.sha256(Path(__file__).read_bytes() + more).hexdigest()[:16]
 
 
 @contextmanager
@@ -127,8 +146,8 @@ def _apt_files() -> list[str]:
     return [f"--setup-hook=copy-in {folder} /etc/apt" for folder in present]
 
 
-def _make(folder: Path) -> None:
-    print(f"making the guest's root in {folder} (about a minute)", file=sys.stderr, flush=True)
+def _make(recipe: Recipe, folder: Path) -> None:
+    print(f"making the root of a {recipe.name} in {folder} (about a minute)", file=sys.stderr, flush=True)
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     command = [
@@ -137,10 +156,11 @@ def _make(folder: Path) -> None:
         "--mode=root",
         "--variant=minbase",
         "--format=directory",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(recipe.packages)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
         *_apt_options(),
         *_apt_files(),
+        *recipe.hooks,
         f"--customize-hook={CUSTOMIZE}",
         RELEASE,
         str(unfinished),

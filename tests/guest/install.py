@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.guest.cgroups import own_cgroups
 from tests.guest.container import nspawn
-from tests.guest.image import base_root, exclusive, recipe_digest
+from tests.guest.image import CONTAINER, Recipe, base_root, exclusive, recipe_digest
 
 TREE = Path(__file__).parents[2]
 CACHE = TREE / ".cache" / "guest"
@@ -38,15 +38,17 @@ CONFIG = "".join(
     f'[[port]]\ndialect = "{dialect}"\naddress = "unix-listen:{path}"\n' for dialect, path in PORTS.items()
 )
 
-DROP_IN = f"[Service]\nReadWritePaths={PORTS_FOLDER}\n"
-
-INSTALL = f"""
+INSTALL = """
 set -eu
 /src/packaging/install-guest.sh --wheels /wheels "$(echo /wheels/guestmux-*.whl)"
+"""
+
+USE_SOCKETS = f"""
 install -d -o guestmux -g guestmux -m 700 {PORTS_FOLDER}
 install -d /etc/systemd/system/guestmux-eventd.service.d
-printf '%s' "$1" >/etc/guestmux/eventd.toml
-printf '%s' "$2" >/etc/systemd/system/guestmux-eventd.service.d/test-ports.conf
+printf '[Service]\nReadWritePaths={PORTS_FOLDER}\n' >/etc/systemd/system/guestmux-eventd.service.d/test-ports.conf
+cat >/etc/guestmux/eventd.toml <<'END'
+{CONFIG}END
 """
 
 
@@ -55,21 +57,25 @@ class InstallError(Exception):
 
 
 @functools.cache
-def installed_layers() -> list[Path]:
+def installed_layers(recipe: Recipe = CONTAINER, setup: str = USE_SOCKETS) -> list[Path]:
     """Roots for `booted`, the uppermost first: with guestmux installed, made now if this tree's is not there.
 
     The tree as it is at the first call: an edit during a run changes nothing in it.
 
+    Args:
+        recipe: of the root below.
+        setup: what a shell does in it after the installation.
+
     Raises:
         InstallError: it does not install.
     """
-    base = base_root()
-    folder = CACHE / f"layer-{_digest(_product_files(), recipe_digest())}"
+    base = base_root(recipe)
+    folder = CACHE / f"layer-{recipe.name}-{_digest(_product_files(), recipe_digest(recipe), setup)}"
     with exclusive(CACHE / "lock"):
         if not folder.exists():
-            _forget("layer-*")
+            _forget(f"layer-{recipe.name}-*")
             _forget("unfinished-*")
-            _install(base, folder)
+            _install(base, folder, setup)
     return [folder / "upper", base]
 
 
@@ -131,7 +137,7 @@ def _pip(command: str, *arguments: str) -> None:
     )
 
 
-def _install(base: Path, folder: Path) -> None:
+def _install(base: Path, folder: Path, setup: str) -> None:
     print(f"installing guestmux in {folder} (some seconds)", file=sys.stderr, flush=True)
     wheels = _dependencies()
     _wheel(wheels)
@@ -143,7 +149,7 @@ def _install(base: Path, folder: Path) -> None:
         f"--bind-ro={wheels}:/wheels",
         "--private-network",
     ]
-    script = ["--pipe", "--", "sh", "-c", INSTALL, "sh", CONFIG, DROP_IN]
+    script = ["--pipe", "--", "sh", "-c", INSTALL + setup]
     with own_cgroups(name) as cgroups, tempfile.TemporaryDirectory(prefix=f"{name}-") as mount:
         _run([*nspawn(name, [base], unfinished, Path(mount), options, cgroups), *script])
     unfinished.rename(folder)

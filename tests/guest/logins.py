@@ -1,23 +1,13 @@
 """Real PAM logins: at a getty on a pty with name and password, and on seat0 as a display manager does it."""
 
-import fcntl
-import os
-import select
-import struct
 import subprocess
-import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.guest.image import PASSWORD
-from tests.guest.rig import LOGIND, POLL_SECONDS, WAIT_SECONDS, Guest, GuestError, user_environment
-
-TIOCGPTN = 0x80045430
-"""Gives a pty's number (linux/tty.h); Python's termios has no name for it before 3.13."""
-
-TIOCSPTLCK = 0x40045431
-"""Unlocks a pty."""
+from tests.guest.system import LOGIND, GuestError, GuestSystem, user_environment
+from tests.guest.terminal import Terminal
 
 INCORRECT = "Login incorrect"
 """What login(1) says to a wrong password."""
@@ -31,7 +21,7 @@ class Login:
         user: the name.
     """
 
-    def __init__(self, guest: Guest, user: str, session: str) -> None:
+    def __init__(self, guest: GuestSystem, user: str, session: str) -> None:
         self.guest = guest
         self.user = user
         self.session = session
@@ -59,7 +49,7 @@ class Login:
         )
 
     def start(self, command: str | Sequence[str]) -> "subprocess.Popen[str]":
-        """Begin a process of this session; see `run` and `Guest.start`."""
+        """Begin a process of this session; see `run` and `GuestSystem.start`."""
         return self.guest.start(command, user=self.user, cgroup=self._cgroup, environment=self._environment)
 
     def lock(self) -> None:
@@ -97,7 +87,7 @@ class TerminalLogin(Login):
         tty: the terminal's name in the guest, as "pts/3".
     """
 
-    def __init__(self, guest: Guest, user: str, session: str, terminal: "Terminal") -> None:
+    def __init__(self, guest: GuestSystem, user: str, session: str, terminal: "Terminal") -> None:
         super().__init__(guest, user, session)
         self.terminal = terminal
         self.tty = terminal.tty
@@ -112,68 +102,10 @@ class TerminalLogin(Login):
         self.wait_gone()
 
 
-class Terminal:
-    """A pty in the guest, held at its outer end.
-
-    Attributes:
-        tty: its name in the guest.
-    """
-
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
-        self._fd = os.open(guest.container.path("/dev/pts/ptmx"), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-        [self.number] = struct.unpack("i", fcntl.ioctl(self._fd, TIOCGPTN, b"\0" * 4))
-        fcntl.ioctl(self._fd, TIOCSPTLCK, struct.pack("i", 0))
-        self.tty = f"pts/{self.number}"
-
-    def type(self, line: str) -> None:
-        """Type a line and press return."""
-        os.write(self._fd, line.encode() + b"\n")
-
-    def expect(self, *texts: str) -> str:
-        """Read until the terminal shows one of some texts; gives the one.
-
-        Raises:
-            GuestError: it shows none of them.
-        """
-        shown = b""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            shown += self._read(deadline)
-            for text in texts:
-                if text.encode() in shown:
-                    return text
-        raise GuestError(f"{self.tty} does not show {texts}; it shows {shown!r}{self._guest.journal()}")
-
-    def _read(self, deadline: float) -> bytes:
-        if not select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            return b""
-        try:
-            return os.read(self._fd, 4096)
-        except OSError:
-            # EIO: nobody has the inner end open. systemd closes it a few times before getty comes.
-            time.sleep(POLL_SECONDS)
-            return b""
-
-    def raw(self) -> None:
-        """Pass bytes as they are, for use as a port rather than by a person."""
-        attributes = termios.tcgetattr(self._fd)
-        attributes[:4] = [0, 0, termios.CS8 | termios.CREAD | termios.CLOCAL, 0]
-        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
-
-    def fileno(self) -> int:
-        """The outer end."""
-        return self._fd
-
-    def close(self) -> None:
-        """Hang up."""
-        os.close(self._fd)
-
-
 @contextmanager
-def terminal(guest: Guest) -> Iterator[Terminal]:
-    """A new pty in the guest; hung up after the block."""
-    opened = Terminal(guest)
+def terminal(guest: GuestSystem) -> Iterator[Terminal]:
+    """A terminal of the guest; hung up after the block."""
+    opened = guest.open_terminal()
     try:
         yield opened
     finally:
@@ -181,15 +113,15 @@ def terminal(guest: Guest) -> Iterator[Terminal]:
 
 
 @contextmanager
-def terminal_login(guest: Guest, user: str, password: str = PASSWORD) -> Iterator[TerminalLogin]:
+def terminal_login(guest: GuestSystem, user: str, password: str = PASSWORD) -> Iterator[TerminalLogin]:
     """Log in at a getty with name and password; the terminal hangs up after the block.
 
     Raises:
         GuestError: the login was refused.
+        TerminalError: nobody asks for name and password.
     """
     with terminal(guest) as screen:
-        getty = f"container-getty@{screen.number}.service"
-        guest.systemctl("start", getty)
+        guest.systemctl("start", screen.getty)
         try:
             screen.expect("login: ")
             screen.type(user)
@@ -202,12 +134,12 @@ def terminal_login(guest: Guest, user: str, password: str = PASSWORD) -> Iterato
             )
             yield TerminalLogin(guest, user, session, screen)
         finally:
-            guest.systemctl("stop", getty)
+            guest.systemctl("stop", screen.getty)
 
 
 @contextmanager
 def seat_login(
-    guest: Guest, user: str, *, kind: str = "wayland", command: Sequence[str] = ("sleep", "infinity")
+    guest: GuestSystem, user: str, *, kind: str = "wayland", command: Sequence[str] = ("sleep", "infinity")
 ) -> Iterator[Login]:
     """Open a graphical session on seat0, as a display manager does; it ends with the block.
 
@@ -223,6 +155,7 @@ def seat_login(
         "XDG_SESSION_TYPE": kind,
         "XDG_SESSION_CLASS": "user",
         "XDG_SESSION_DESKTOP": "test",
+        **guest.seat_variables(user),
     }
     options = [f"--setenv={name}={value}" for name, value in variables.items()]
     options += ["--property=PAMName=login", f"--property=User={user}", "--property=WorkingDirectory=~"]
@@ -238,7 +171,7 @@ def seat_login(
         guest.systemctl("stop", unit, check=False)
 
 
-def _session_with(guest: Guest, user: str, name: str, value: str) -> str | None:
+def _session_with(guest: GuestSystem, user: str, name: str, value: str) -> str | None:
     for session in guest.sessions():
         if session.user == user and guest.session_properties(session.id).get(name) == value:
             return session.id

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.guest.logins import TerminalLogin, terminal
-from tests.guest.rig import Guest, GuestError
+from tests.guest.rig import Guest
+from tests.guest.system import GuestError
 
 pytestmark = pytest.mark.guest
 

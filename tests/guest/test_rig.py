@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.guest.logins import Login, TerminalLogin, terminal_login
-from tests.guest.rig import LOGIND, Guest, GuestError
+from tests.guest.rig import Guest
+from tests.guest.system import LOGIND, GuestError
 
 pytestmark = pytest.mark.guest
 
