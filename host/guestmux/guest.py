@@ -167,11 +167,17 @@ class Guest(Calls, Waiting):
                 logger.info("%s: %s", self.address, reason)
                 self._hub.disconnected(reason)
                 if not self._reconnect:
-                    return self._end(reason)
+                    self._end(reason)
+                    return
                 self._link = await self._redial(backoff)
+                self._notify()
                 backoff.reset()
         finally:
-            self._end("the guest was closed")
+            self.close()
+
+    def close(self) -> None:
+        """End the connection, and with it every call and stream."""
+        self._end("the guest was closed")
 
     async def _serve(self, link: Link) -> str:
         async with anyio.create_task_group() as tasks:
@@ -255,7 +261,7 @@ class Guest(Calls, Waiting):
                 await self._send_subscription(resume=False)
 
     async def _send_subscription(self, *, resume: bool) -> None:
-        convert, arguments = self._hub.on_subscribed(), self._hub.arguments(resume=resume)
+        convert, arguments = self._hub.on_subscribed(resume=resume), self._hub.arguments(resume=resume)
         await self._request("guest-event-subscribe", arguments, CALL_TIMEOUT, convert)
 
     async def _keep_subscribed(self, link: Link) -> None:
@@ -324,5 +330,7 @@ async def connect(
     finally:
         keeper.cancel()
         await asyncio.wait([keeper])
+        # A task that is cancelled before its first step runs no `finally`.
+        guest.close()
         if not keeper.cancelled() and (fault := keeper.exception()):
             raise fault

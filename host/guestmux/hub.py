@@ -57,8 +57,8 @@ class EventHub:
         since = self._since() if resume else None
         return arguments if since is None else {**arguments, "since": msgspec.to_builtins(since)}
 
-    def on_subscribed(self) -> Callable[[Any], None]:
-        """What takes the reply to a subscription made now."""
+    def on_subscribed(self, *, resume: bool = True) -> Callable[[Any], None]:
+        """What takes the reply to a subscription made now; see `arguments`."""
         streams = self.streams
 
         def subscribed(untrusted_value: Any) -> None:
@@ -67,7 +67,7 @@ class EventHub:
             except msgspec.ValidationError as error:
                 raise UnexpectedReply(f"the guest's answer to guest-event-subscribe: {error}") from error
             for stream in streams:
-                stream.subscribed(answer)
+                stream.subscribed(answer, resume=resume)
 
         return subscribed
 

@@ -139,19 +139,27 @@ class EventStream:
             self._queue.put(event, size)
             self._grown.set()
 
-    def subscribed(self, answer: Subscription) -> None:
-        """The guest answered a subscription that this stream is part of."""
-        position = Position(epoch=answer.epoch, seq=answer.seq)
+    def subscribed(self, answer: Subscription, *, resume: bool = True) -> None:
+        """The guest answered a subscription that this stream is part of.
+
+        Args:
+            answer: the guest's.
+            resume: whether it was asked to begin where the streams are.
+        """
+        latest = Position(epoch=answer.epoch, seq=answer.seq)
         if self._snapshot is None:
             self._snapshot = answer.snapshot
-            self._position = self._since or position
-        elif self._interrupted or not self._resumes(position):
-            resumed = self._resumes(position)
-            self._notice(Reconnected(answer.epoch, answer.seq, answer.snapshot, resumed))
-            if not resumed:
-                # The same journal can go back in time: the guest was reset to an earlier state of its memory.
-                self._position = position if self._same_journal(position) else self._position
+            self._position = self._since or latest
+        else:
+            self._subscribed_again(latest, answer.snapshot, resume)
         self._interrupted = False
+
+    def _subscribed_again(self, latest: Position, snapshot: Snapshot, resume: bool) -> None:
+        resumed = resume and self._position is not None and self._position.epoch == latest.epoch
+        if self._interrupted or not resumed:
+            self._notice(Reconnected(latest.epoch, latest.seq, snapshot, resumed))
+        if not resume:
+            self._position = latest
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone, or the guest forgot the subscription."""
@@ -168,13 +176,6 @@ class EventStream:
     def _notice(self, notice: Item) -> None:
         self._queue.put_notice(notice)
         self._grown.set()
-
-    def _same_journal(self, latest: Position) -> bool:
-        return self._position is not None and self._position.epoch == latest.epoch
-
-    def _resumes(self, latest: Position) -> bool:
-        """Whether this stream's position is in the journal that ends at `latest`."""
-        return self._position is not None and self._same_journal(latest) and self._position.seq <= latest.seq
 
     def _lost(self, event: Event) -> None:
         gap = gap_from(event, self._position or Position(epoch="", seq=0))

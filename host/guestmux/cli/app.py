@@ -18,7 +18,7 @@ from guestmux.cli.cmd_schema import schema
 from guestmux.cli.cmd_session import lock, logout, notify, unlock
 from guestmux.cli.cmd_wait import wait
 from guestmux.cli.options import connecting
-from guestmux.cli.output import warn
+from guestmux.cli.output import ReaderGone, warn
 from guestmux.cli.usage import EXIT_STATUSES, examples, paragraphs
 from guestmux.errors import GuestmuxError, RemoteError
 
@@ -75,17 +75,6 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: those of the process by default.
     """
     try:
-        status = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `guestmux events | head -1`: what is still buffered has no reader, so the exit must not try to write it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.BROKEN_PIPE
-    return status
-
-
-def _run(arguments: list[str] | None) -> int:
-    try:
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -96,6 +85,10 @@ def _run(arguments: list[str] | None) -> int:
     except GuestmuxError as error:
         warn(error)
         return exits.status_of(error)
-    except (KeyboardInterrupt, click.Abort):
+    except ReaderGone:
+        # What is still buffered has no reader either, so the exit must not try to write it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.BROKEN_PIPE
+    except click.Abort:
         return exits.INTERRUPTED
     return status if isinstance(status, int) else exits.OK

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import anyio
 import click
 
+from guestmux.cli import exits
 from guestmux.cli.completing import complete_sessions
 from guestmux.guest import ADDRESS_VARIABLE, CONNECT_TIMEOUT, Guest, connect
 
@@ -39,7 +40,10 @@ def talk(work: Work, *, reconnect: bool = False) -> None:
         async with connect(target.address, timeout=target.timeout, reconnect=reconnect) as guest:
             return await work(guest)
 
-    status = anyio.run(session)
+    try:
+        status = anyio.run(session)
+    except KeyboardInterrupt:
+        status = exits.INTERRUPTED
     if status:
         click.get_current_context().exit(status)
 

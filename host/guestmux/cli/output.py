@@ -24,10 +24,21 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+class ReaderGone(Exception):
+    """Nobody reads our output any more, as in `guestmux events | head -1`."""
+
+
 def say(text: str) -> None:
-    """Print a line, at once: whoever reads it in a pipe waits for it."""
-    click.echo(text)
-    sys.stdout.flush()
+    """Print a line, at once: whoever reads it in a pipe waits for it.
+
+    Raises:
+        ReaderGone: nobody does.
+    """
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
 
 
 def warn(untrusted_text: object) -> None:

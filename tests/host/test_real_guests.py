@@ -1,0 +1,107 @@
+"""Against the real ones: a stock qemu-ga, and eventd on a private bus."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+import guestmux
+from guestmux.cli import exits
+from guestmux.cli.app import run
+from tests.support.dbus_daemon import private_bus
+from tests.support.eventd import Eventd, running_eventd
+from tests.support.qemu_ga import QEMU_GA
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def stock() -> Iterator[str]:
+    """The address of a stock qemu-ga, which is handed a socket that listens already."""
+    if QEMU_GA is None:
+        pytest.skip("qemu-ga is not installed")
+    with TemporaryDirectory(prefix="guestmux-qga-") as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(directory) / "s"
+        listener.bind(str(path))
+        listener.listen()
+        hand_over = 'exec 3<&"$1"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" -m unix-listen -t "$2"'
+        command = ["bash", "-c", hand_over, QEMU_GA, str(listener.fileno()), directory]
+        with subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL) as process:
+            try:
+                yield f"unix:{path}"
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def eventd() -> Iterator[Eventd]:
+    with private_bus() as bus, running_eventd(bus.address) as eventd:
+        yield eventd
+
+
+async def test_a_stock_agent(stock: str) -> None:
+    async with guestmux.connect(stock) as guest:
+        await guest.ping()
+        assert guest.dialect == "qga"
+        assert {"guest-ping", "guest-file-open"} <= {
+            command.name for command in (await guest.info()).supported_commands
+        }
+        handle = await guest.call("guest-file-open", path=os.devnull, mode="r")
+        assert (await guest.call("guest-file-read", handle=handle))["eof"] is True
+        with pytest.raises(guestmux.CommandFailed, match="expected: integer"):
+            await guest.call("guest-file-read", handle="1000")
+        with pytest.raises(guestmux.CommandNotFound):
+            await guest.sessions()
+        with pytest.raises(guestmux.CommandNotFound):
+            await guest.events().begin()
+
+
+async def test_a_stock_agent_that_is_not_in_step(stock: str) -> None:
+    """Half a command of an earlier host, which qemu-ga never forgets by itself."""
+    with socket.socket(socket.AF_UNIX) as earlier:
+        earlier.connect(stock.removeprefix("unix:"))
+        earlier.sendall(b'{"execute": "guest-pi')
+    async with guestmux.connect(stock) as guest:
+        await guest.ping()
+
+
+def test_the_command_line_on_a_stock_agent(stock: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-c", stock, "ping"]) == exits.OK
+    assert run(["-c", stock, "info"]) == exits.OK
+    assert run(["-c", stock, "sessions"]) == exits.NOT_FOUND
+    assert run(["-c", stock, "events"]) == exits.NOT_FOUND
+    assert "guest-get-sessions has not been found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dialect", ["qga", "qmp"])
+async def test_eventd(eventd: Eventd, dialect: str) -> None:
+    async with guestmux.connect(f"unix:{getattr(eventd, dialect)}") as guest:
+        assert guest.dialect == dialect
+        await guest.ping()
+        assert await guest.sessions() == []
+        assert "guest-event-subscribe" in (await guest.schema()).commands
+        with pytest.raises(guestmux.CommandFailed, match="active"):
+            await guest.lock()
+        async with guest.events("SESSION_*") as stream:
+            assert stream.snapshot.sessions == []
+
+
+@pytest.mark.parametrize("dialect", ["qga", "qmp"])
+async def test_eventd_restarts(eventd: Eventd, dialect: str) -> None:
+    async with guestmux.connect(f"unix:{getattr(eventd, dialect)}") as guest, guest.events() as stream:
+        eventd.stop(signal.SIGKILL)
+        assert isinstance(await anext(stream), guestmux.Disconnected)
+        eventd.start()
+        reconnected, gap = await anext(stream), await anext(stream)
+        assert isinstance(reconnected, guestmux.Reconnected)
+        assert not reconnected.resumed
+        assert isinstance(gap, guestmux.Gap)
+        assert gap.reason == "new-epoch"
+        await guest.ping()

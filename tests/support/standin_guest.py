@@ -1,0 +1,219 @@
+"""A stand-in for eventd: the protocol package's own server dialects behind a real unix socket, and a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from guestmux_protocol.commands import NATIVE
+from guestmux_protocol.incoming import Answered
+from guestmux_protocol.introspection import introspect
+from guestmux_protocol.messages import Event, Request, encode_event
+from guestmux_protocol.patterns import EventFilter
+from guestmux_protocol.qga import QgaDialect
+from guestmux_protocol.qmp import QmpDialect
+from guestmux_protocol.session_commands import SESSION
+
+DIALECTS: dict[str, Callable[[], QgaDialect | QmpDialect]] = {"qga": QgaDialect, "qmp": QmpDialect}
+SILENCE = object()
+"""What a command returns that is never to be answered."""
+
+
+class Refused(Exception):
+    """A command's failure."""
+
+    def __init__(self, desc: str, error_class: str = "GenericError") -> None:
+        super().__init__(desc)
+        self.error_class = error_class
+        self.desc = desc
+
+
+class StandInGuest:
+    """One guest; a host at a time.
+
+    Args:
+        path: its socket.
+        dialect: `qga` or `qmp`.
+
+    Attributes:
+        commands: name -> a function of the arguments that returns the result.
+        sessions: what guest-get-sessions and the snapshot tell.
+        requests: all that came, by command.
+        journal: the events so far, all of one epoch.
+        epoch: the journal's identity.
+    """
+
+    def __init__(self, path: Path, dialect: str) -> None:
+        self.address = f"unix:{path}"
+        self.path = path
+        self.requests: dict[str, list[Request]] = defaultdict(list)
+        self.sessions: list[dict[str, Any]] = []
+        self.epoch = "epoch-1"
+        self.journal: list[bytes] = []
+        self._new_dialect = DIALECTS[dialect]
+        self._dialect = self._new_dialect()
+        self._writer: asyncio.StreamWriter | None = None
+        self._wanted: EventFilter | None = None
+        self._server: asyncio.Server | None = None
+        self._came = anyio.Event()
+        self.commands: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "guest-ping": lambda _: {},
+            "guest-sync-delimited": self._sync,
+            "guest-get-sessions": lambda _: self.sessions,
+            "guest-get-users": lambda _: [{"user": "alice", "login-time": 1.5}],
+            "guest-query-schema": lambda _: introspect([*NATIVE.values(), *SESSION.values()], []),
+            "guest-event-subscribe": self._subscribe,
+            "guest-event-unsubscribe": self._unsubscribe,
+        }
+
+    @property
+    def subscribed(self) -> bool:
+        return self._wanted is not None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+
+    async def stop(self) -> None:
+        assert self._server
+        self._server.close()
+        self.hang_up()
+        self.path.unlink(missing_ok=True)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that the host does makes it true."""
+        while not condition():
+            await self._came.wait()
+
+    async def until_asked(self, command: str, times: int = 1) -> Request:
+        await self.until(lambda: len(self.requests[command]) >= times)
+        return self.requests[command][times - 1]
+
+    def send(self, data: bytes) -> None:
+        assert self._writer
+        self._writer.write(data)
+
+    def emit(self, name: str, **data: Any) -> int:
+        """Put an event in the journal, and send it to a host that wants it."""
+        seq = len(self.journal) + 1
+        body = {"epoch": self.epoch, "seq": seq, "source": "verified", **data}
+        line = encode_event(Event(name, body, 1_700_000_000 + seq, 500_000))
+        self.journal.append(line)
+        if self._wanted is not None and name in self._wanted:
+            self.send(line)
+        return seq
+
+    def lose(self, first: int, last: int, reason: str) -> None:
+        data = {"epoch": self.epoch, "seq": last, "source": "verified"}
+        self.send(
+            encode_event(Event("EVENTS_LOST", {**data, "from": first, "to": last, "reason": reason}, 0, 0))
+        )
+
+    def restart(self, half_a_message: bytes = b"", *, new_epoch: bool = False) -> None:
+        """What the host sees when the guest reboots behind QEMU: the connection stays, the guest begins anew."""
+        self._forget()
+        if new_epoch:
+            self.epoch, self.journal = self.epoch + "+", []
+        self.send(half_a_message + self._dialect.opened())
+
+    def restart_unseen(self) -> None:
+        """What the host does not see: the guest began anew, and says nothing of it."""
+        self._forget()
+        self.epoch, self.journal = self.epoch + "+", []
+
+    def emit_withheld(self, name: str, **data: Any) -> int:
+        """Put an event in the journal that is not on the wire yet, as when the host reads slowly."""
+        wanted, self._wanted = self._wanted, None
+        seq = self.emit(name, **data)
+        self._wanted = wanted
+        return seq
+
+    def hang_up(self) -> None:
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _forget(self) -> None:
+        self._dialect = self._new_dialect()
+        self._wanted = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._forget()
+        self._writer = writer
+        self.send(self._dialect.opened())
+        # A host that leaves with something unread resets the connection.
+        with suppress(ConnectionResetError):
+            await self._read(reader, writer)
+        writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            for incoming in self._dialect.receive(data):
+                if isinstance(incoming, Answered):
+                    writer.write(incoming.data)
+                else:
+                    self._answer(incoming)
+            self._came.set()
+            self._came = anyio.Event()
+
+    def _answer(self, request: Request) -> None:
+        self.requests[request.command].append(request)
+        try:
+            if request.command not in self.commands:
+                raise Refused(f"The command {request.command} has not been found", "CommandNotFound")
+            value = self.commands[request.command](request.arguments)
+        except Refused as refused:
+            return self.send(self._dialect.error(request, refused.error_class, refused.desc))
+        if value is not SILENCE:
+            self.reply(request, value)
+        return None
+
+    def reply(self, request: Request, value: Any) -> None:
+        self.send(self._dialect.reply(request, value))
+        if request.command == "guest-event-subscribe":
+            self._replay(request.arguments.get("since"))
+
+    def _sync(self, arguments: dict[str, Any]) -> Any:
+        self._wanted = None
+        return arguments["id"]
+
+    def _subscribe(self, arguments: dict[str, Any]) -> Any:
+        since = arguments.get("since")
+        if since and since["epoch"] == self.epoch and since["seq"] > len(self.journal):
+            raise Refused("'since' is not in this journal")
+        self._wanted = EventFilter(arguments["events"])
+        return {"epoch": self.epoch, "seq": len(self.journal), "snapshot": {"sessions": self.sessions}}
+
+    def _replay(self, since: dict[str, Any] | None) -> None:
+        if since is None:
+            return
+        if since["epoch"] != self.epoch:
+            self.lose(1, 0, "new-epoch")
+            since = {"seq": 0}
+        for line in self.journal[since["seq"] :]:
+            self.send(line)
+
+    def _unsubscribe(self, _: dict[str, Any]) -> Any:
+        self._wanted = None
+        return {}
+
+
+@asynccontextmanager
+async def standin_guest(directory: Path, dialect: str = "qmp") -> AsyncIterator[StandInGuest]:
+    """Run one for as long as the block lasts."""
+    guest = StandInGuest(directory / "guest", dialect)
+    await guest.start()
+    try:
+        yield guest
+    finally:
+        await guest.stop()
+
+
+def session(name: str, user: str = "alice", **more: Any) -> dict[str, Any]:
+    """A session as the guest tells it."""
+    return {"session": name, "user": user, "uid": 1000, "seat": "seat0", "active": False, **more}
