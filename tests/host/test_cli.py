@@ -206,12 +206,21 @@ async def test_call_passes_routing(cli: Cli, standin: StandInGuest) -> None:
     assert json.loads(out) == {"session": "user:alice", "wait": 2.0, "timeout": 3.0}
 
 
+async def test_call_takes_routing_as_arguments(cli: Cli, standin: StandInGuest) -> None:
+    standin.commands["x"] = lambda arguments: arguments
+    _, out, _ = await cli("call", "x", "session=active", "timeout=3", "a=b")
+    assert json.loads(out) == {"a": "b", "session": "active", "timeout": 3}
+
+
 async def test_session_verbs(cli: Cli, standin: StandInGuest) -> None:
     standin.commands["session-lock"] = lambda _: {"locked": True, "confirmed": True}
     standin.commands["session-unlock"] = lambda _: {"locked": False, "confirmed": False}
     standin.commands["session-logout"] = lambda _: {}
     standin.commands["session-notify"] = lambda _: {"id": 1, "outcome": "action", "action": "yes"}
     assert (await cli("lock", "c2"))[:2] == (exits.OK, "locked\n")
+    assert (await cli("lock", "--session", "c3"))[1] == "locked\n"
+    assert (await cli("lock", "c2", "-s", "c3"))[0] == exits.USAGE
+    assert [request.arguments["session"] for request in standin.requests["session-lock"]] == ["c2", "c3"]
     assert (await cli("unlock"))[1] == "asked to be unlocked; no screen locker confirmed it\n"
     assert json.loads((await cli("lock", "--json"))[1]) == {"locked": True, "confirmed": True}
     assert (await cli("logout", "c2"))[:2] == (exits.OK, "")

@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.dialects import FRAGMENTS
-from tests.support.json_values import OBJECTS, TEXTS, VALUES
-from tests.support.three_ways import in_pieces, three_ways
 
 from guestmux_protocol.client import (
     CUT_SHORT,
@@ -37,12 +34,16 @@ from guestmux_protocol.messages import (
 )
 from guestmux_protocol.qga import QgaDialect
 from guestmux_protocol.qmp import QmpDialect
+from tests.support.dialects import FRAGMENTS
+from tests.support.json_values import OBJECTS, TEXTS, VALUES
+from tests.support.three_ways import in_pieces, three_ways
 
 SYNC_ID = 1000
 GREETING = Greeting({"package": "guestmux-test"}, ["oob"])
 HELLO = encode_greeting(GREETING)
 EVENT = Event("SESSION_LOCK", {"seq": 1}, 2, 3)
 EVENT_LINE = encode_event(EVENT)
+TAIL: list[Received] = [EVENT]
 NEGOTIATED = Connected("qmp", GREETING)
 PING = encode_reply({}, "1000-1")
 
@@ -145,7 +146,7 @@ def test_a_request_that_is_no_json_leaves_nothing_behind() -> None:
     [
         (PING, [Reply({}, "1000-1")]),
         (encode_error("GenericError", "no", "1000-1"), [ErrorReply("GenericError", "no", "1000-1")]),
-        (EVENT_LINE, [EVENT]),
+        (EVENT_LINE, TAIL),
         (EVENT_LINE + PING, [EVENT, Reply({}, "1000-1")]),
         (b'{"return": "\\u00e9"}\r\n', [Reply("é")]),
         (b'{"return":\r 7}\n' + EVENT_LINE + b"\n\n", [Reply(7), EVENT]),
@@ -156,8 +157,8 @@ def test_a_request_that_is_no_json_leaves_nothing_behind() -> None:
     ],
 )
 def test_reads_messages_three_ways(data: bytes, expected: list[Received]) -> None:
-    assert three_ways(lambda: on_qga().receive, data, EVENT_LINE, [EVENT]) == expected
-    assert three_ways(lambda: on_qmp().receive, data, EVENT_LINE, [EVENT]) == expected
+    assert three_ways(lambda: on_qga().receive, data, EVENT_LINE, TAIL) == expected
+    assert three_ways(lambda: on_qmp().receive, data, EVENT_LINE, TAIL) == expected
 
 
 @pytest.mark.parametrize(
@@ -172,8 +173,8 @@ def test_reads_messages_three_ways(data: bytes, expected: list[Received]) -> Non
 )
 def test_garbled_bytes_cost_one_line_three_ways(data: bytes, desc: str) -> None:
     expected: list[Received] = [Garbled(desc)]
-    assert three_ways(lambda: on_qga().receive, data, EVENT_LINE, [EVENT]) == expected
-    assert three_ways(lambda: on_qmp().receive, data, EVENT_LINE, [EVENT]) == expected
+    assert three_ways(lambda: on_qga().receive, data, EVENT_LINE, TAIL) == expected
+    assert three_ways(lambda: on_qmp().receive, data, EVENT_LINE, TAIL) == expected
 
 
 def test_what_a_line_cuts_off_is_not_finished_by_a_later_line() -> None:

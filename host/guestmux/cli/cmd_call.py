@@ -48,7 +48,7 @@ def call(
 
     NAME=VALUE is read as the type that the guest's schema gives; a list takes NAME=VALUE several times. Where the
     guest has no schema (a stock qemu-ga) it is a string. NAME:=JSON is sent as it is. `guestmux schema` lists the
-    commands and their arguments.
+    commands and their arguments. session=, wait= and timeout= mean the same as the options.
     """
     parsed = [parse_assignment(text) for text in assignments]
     arguments = parse_object(json_arguments) if json_arguments is not None else {}
@@ -56,7 +56,12 @@ def call(
     async def work(guest: Guest) -> None:
         described = await _describe(guest, command, parsed)
         given = {**arguments, **typed_arguments(parsed, described)}
-        say_json(await guest.call(command, given, session=session, wait=wait, timeout=timeout))
+        options = {"session": session, "wait": wait, "timeout": timeout}
+        # As plain arguments they mean the same to eventd, but here nobody would wait long enough.
+        routing: dict[str, Any] = {
+            name: given.pop(name, None) if value is None else value for name, value in options.items()
+        }
+        say_json(await guest.call(command, given, **routing))
 
     talk(work)
 

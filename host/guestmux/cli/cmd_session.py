@@ -7,7 +7,7 @@ from typing import Literal, cast
 import click
 
 from guestmux.cli.completing import complete_sessions
-from guestmux.cli.options import as_json, call_timeout, connecting, session_argument, talk, wait_agent
+from guestmux.cli.options import as_json, call_timeout, connecting, in_session, talk, wait_agent
 from guestmux.cli.output import clean, say, say_json
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.guest import GUEST_MAX_TIMEOUT, Guest
@@ -15,7 +15,7 @@ from guestmux_protocol.session_commands import LockState, NotifyResult
 
 
 @click.command(epilog=paragraphs(SESSIONS, examples("guestmux lock", "guestmux lock user:alice")))
-@session_argument
+@in_session
 @wait_agent
 @call_timeout
 @as_json
@@ -30,7 +30,7 @@ def lock(session: str, wait_agent: float | None, timeout: float | None, as_json:
 
 
 @click.command(epilog=SESSIONS)
-@session_argument
+@in_session
 @wait_agent
 @call_timeout
 @as_json
@@ -45,7 +45,7 @@ def unlock(session: str, wait_agent: float | None, timeout: float | None, as_jso
 
 
 @click.command(epilog=SESSIONS)
-@session_argument
+@in_session
 @wait_agent
 @call_timeout
 @connecting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from guestmux.cli.options import SECONDS, as_json, connecting, session_argument, talk
+from guestmux.cli.options import SECONDS, as_json, connecting, in_session, talk
 from guestmux.cli.output import clean, say, say_json
 from guestmux.cli.usage import examples
 from guestmux.guest import Guest
@@ -23,7 +23,7 @@ def wait() -> None:
 @wait.command(
     epilog=examples("guestmux wait session user:alice --timeout 120 && guestmux notify -s user:alice Welcome")
 )
-@session_argument
+@in_session
 @patience
 @as_json
 @connecting
@@ -41,7 +41,7 @@ def session(session: str, timeout: float | None, as_json: bool) -> None:
 
 
 @wait.command(epilog=examples("guestmux wait agent user:alice --timeout 60"))
-@session_argument
+@in_session
 @click.option("--name", help="The agent's name; any agent by default.")
 @patience
 @as_json

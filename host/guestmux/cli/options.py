@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import anyio
 import click
 
+from guestmux.calls import ACTIVE
 from guestmux.cli import exits
 from guestmux.cli.completing import complete_sessions
 from guestmux.guest import ADDRESS_VARIABLE, CONNECT_TIMEOUT, Guest, connect
@@ -92,6 +94,16 @@ wait_agent = click.option(
     help="Wait so long for the session's agent to register. Default: not at all.",
 )
 
-session_argument = click.argument(
-    "session", default="active", metavar="[SESSION]", shell_complete=complete_sessions
-)
+
+def in_session(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the session, as an argument or as the option that other commands have; `active` by default."""
+
+    @click.argument("where", required=False, metavar="[SESSION]", shell_complete=complete_sessions)
+    @click.option("-s", "--session", shell_complete=complete_sessions, help="The same as SESSION.")
+    @wraps(function)
+    def with_session(*, where: str | None, session: str | None, **others: Any) -> None:
+        if where is not None and session is not None:
+            raise click.UsageError("SESSION and --session say the same; give one of them")
+        function(session=where or session or ACTIVE, **others)
+
+    return with_session

@@ -11,6 +11,9 @@ from msgspec import Struct
 from guestmux.schema import Described
 from guestmux_protocol.json_text import JsonError, decode
 
+_ROUTING = {"session": "str", "wait": "number", "timeout": "number"}
+"""What eventd takes out of any command that an agent serves; no command's schema has it."""
+
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -108,7 +111,7 @@ def read_value(name: str, text: str, kind: str) -> Any:
 
 def _kind(name: str, described: Described | None) -> str:
     parameter = described.parameter(name) if described else None
-    return parameter.type if parameter else "str"
+    return parameter.type if parameter else _ROUTING.get(name, "str")
 
 
 def _parse_json(name: str, text: str) -> Any:
