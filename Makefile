@@ -54,11 +54,18 @@ ifeq ($(GUEST),container)
 endif
 	.venv/bin/python -m guestmux.demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(GUEST),--guest $(GUEST))
 
-.PHONY: test
+.PHONY: test test-protocol test-dbus-fast test-dbus-next
 test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch coverage, the rest on dbus-fast and on dbus-next alone
+	@$(MAKE) --no-print-directory -k -j2 -Otarget test-protocol test-dbus-fast test-dbus-next
+
+test-protocol: .venv/.installed
 	.venv/bin/coverage run -m pytest -q tests/protocol
 	.venv/bin/coverage report --fail-under=100
+
+test-dbus-fast: .venv/.installed bus
 	GUESTMUX_DBUS_LIBRARY=dbus-fast .venv/bin/pytest -q $(BUS_TESTS)
+
+test-dbus-next: .venv-next/.installed bus
 	GUESTMUX_DBUS_LIBRARY=dbus-next .venv-next/bin/pytest -q $(BUS_TESTS)
 
 .PHONY: test-guest
