@@ -154,7 +154,6 @@ async def test_exit_status_of_their_errors(
         (["events", "--since", "x"], exits.USAGE),
         (["events", "--since", "x:y"], exits.USAGE),
         (["notify", "s", "--action", "x"], exits.USAGE),
-        (["wait"], exits.USAGE),
         (["completion", "tcsh"], exits.USAGE),
         (["--help"], exits.OK),
         (["call", "--help"], exits.OK),

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import anyio
 import pytest
 
 import guestmux
 from guestmux.backoff import FIRST, LONGEST, Backoff
 from guestmux.guest import ADDRESS_VARIABLE
+from guestmux_protocol.incoming import Answered
 from guestmux_protocol.qmp import QmpDialect
 from tests.support.standin_guest import StandInGuest
 
@@ -39,20 +39,20 @@ def address_of(listener: socket.socket) -> str:
 
 
 async def test_nobody_answers(listener: socket.socket) -> None:
-    with pytest.raises(guestmux.ConnectError, match=r"nobody answers on unix:.*is guestmux-eventd running in"):
+    with pytest.raises(
+        guestmux.ConnectError, match=r"nobody answers on unix:.*is guestmux-eventd running in"
+    ):
         async with guestmux.connect(address_of(listener), timeout=0.01):
             raise AssertionError("connected to nobody")
 
 
-async def test_a_guest_that_hangs_up(listener: socket.socket) -> None:
-    async def hang_up() -> None:
-        await anyio.wait_readable(listener)
-        listener.accept()[0].close()
+async def test_a_guest_that_hangs_up(tmp_path: Path) -> None:
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(hang_up())
+    async with await asyncio.start_unix_server(hang_up, tmp_path / "s"):
         with pytest.raises(guestmux.ConnectError, match="hung up"):
-            async with guestmux.connect(address_of(listener)):
+            async with guestmux.connect(f"unix:{tmp_path}/s"):
                 raise AssertionError("connected to nobody")
 
 
@@ -100,22 +100,20 @@ async def test_a_greeting_that_nobody_heard() -> None:
     dialect = QmpDialect()
     dialect.opened()
 
-    async def serve() -> None:
-        while True:
-            await anyio.wait_readable(guest_end)
-            for incoming in dialect.receive(os.read(guest_end, 65536)):
-                os.write(
-                    guest_end, incoming.data if hasattr(incoming, "data") else dialect.reply(incoming, {})
-                )
+    def serve() -> None:
+        for incoming in dialect.receive(os.read(guest_end, 65536)):
+            os.write(
+                guest_end, incoming.data if isinstance(incoming, Answered) else dialect.reply(incoming, {})
+            )
 
+    loop = asyncio.get_running_loop()
+    loop.add_reader(guest_end, serve)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            server = tasks.create_task(serve())
-            async with guestmux.connect(f"device:{path}") as guest:
-                await guest.ping()
-                assert guest.dialect == "qmp"
-            server.cancel()
+        async with guestmux.connect(f"device:{path}") as guest:
+            await guest.ping()
+            assert guest.dialect == "qmp"
     finally:
+        loop.remove_reader(guest_end)
         os.close(guest_end)
         os.close(host_end)
 
