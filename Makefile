@@ -13,7 +13,9 @@ export DEBIAN_FRONTEND = noninteractive
 
 NEED_PYTHON = ./.ci/need python:ensurepip=python3-venv
 NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent
-NEED_CONTAINER = ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
+NEED_CONTAINER = $(NEED_DEB) && ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
 
 # Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
 BUS_TESTS = tests --ignore=tests/protocol
@@ -74,9 +76,25 @@ test-guest: .venv/.installed ## Against a container with real systemd, logind, D
 	.venv/bin/python -m tests.guest.install
 	.venv/bin/pytest -v tests/guest
 
+.PHONY: test-vm
+test-vm: .venv/.installed ## Against a virtual machine with a real kernel and real virtio-serial ports (root)
+	@$(NEED_CONTAINER)
+	@$(NEED_VM)
+	.venv/bin/python -m tests.vm.image
+	.venv/bin/pytest -v tests/vm
+
 .PHONY: test-oldest
 test-oldest: .venv-oldest/.installed bus ## The suite on the oldest dependencies that pyproject.toml allows
 	.venv-oldest/bin/pytest -q tests
+
+.PHONY: deb
+deb: .venv/.installed ## Build the Debian 12 packages into dist
+	@$(NEED_DEB)
+	PYTHON=$(CURDIR)/.venv/bin/python packaging/build-deb
+
+.PHONY: wheel
+wheel: .venv/.installed ## Build the wheel into dist
+	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 .PHONY: check
 check: .venv/.installed ## Format, lint, types, layers, generated docs

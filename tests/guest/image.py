@@ -23,7 +23,6 @@ PACKAGES = (
     "polkitd",  # without it logind refuses every unprivileged inhibitor
     "procps",
     "python3",
-    "python3-venv",
     "systemd",
     "systemd-sysv",
     "util-linux",

@@ -1,29 +1,15 @@
-"""The layer above the bare root: guestmux as this tree has it, installed as an administrator would."""
+"""The layer above the bare root: this tree's packages, installed as an administrator would, without any network."""
 
 import functools
-import hashlib
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from tests.guest.cgroups import own_cgroups
 from tests.guest.container import nspawn
 from tests.guest.image import CONTAINER, Recipe, base_root, exclusive, recipe_digest
-
-TREE = Path(__file__).parents[2]
-CACHE = TREE / ".cache" / "guest"
-PRODUCT = ("protocol", "eventd", "session", "host", "packaging")
-DESCRIPTION = ("pyproject.toml", "README.md", "LICENSE")
-
-EXTRAS = "guest,fast,host"
-
-GUEST_PYTHON = "3.11"
-"""Debian 12's, whatever Python this machine runs."""
+from tests.guest.packages import CACHE, TREE, build, built_packages, digest, forget
 
 PORTS_FOLDER = "/srv/ports"
 """In the guest: where eventd makes its sockets."""
@@ -31,16 +17,16 @@ PORTS_FOLDER = "/srv/ports"
 PORTS = {"qmp": f"{PORTS_FOLDER}/qmp.sock", "qga": f"{PORTS_FOLDER}/qga.sock"}
 """The sockets by dialect."""
 
-IN_USE_SECONDS = 3600
-"""Another run may stand on a layer that is no older."""
-
 CONFIG = "".join(
     f'[[port]]\ndialect = "{dialect}"\naddress = "unix-listen:{path}"\n' for dialect, path in PORTS.items()
 )
 
+# The demo's stand-in for a desktop is in no package.
 INSTALL = """
 set -eu
-/src/packaging/install-guest.sh --wheels /wheels "$(echo /wheels/guestmux-*.whl)"
+dpkg --install /packages/*.deb
+install -d /usr/local/lib/guestmux-demo
+cp -r /src/guestmux /usr/local/lib/guestmux-demo
 """
 
 USE_SOCKETS = f"""
@@ -50,10 +36,6 @@ printf '[Service]\nReadWritePaths={PORTS_FOLDER}\n' >/etc/systemd/system/guestmu
 cat >/etc/guestmux/eventd.toml <<'END'
 {CONFIG}END
 """
-
-
-class InstallError(Exception):
-    """guestmux could not be installed. The text is the installer's own."""
 
 
 @functools.cache
@@ -70,95 +52,27 @@ def installed_layers(recipe: Recipe = CONTAINER, setup: str = USE_SOCKETS) -> li
         InstallError: it does not install.
     """
     base = base_root(recipe)
-    folder = CACHE / f"layer-{recipe.name}-{_digest(_product_files(), recipe_digest(recipe), setup)}"
     with exclusive(CACHE / "lock"):
+        packages = built_packages()
+        made_of = digest([Path(__file__)], packages.name, recipe_digest(recipe), setup)
+        folder = CACHE / f"layer-{recipe.name}-{made_of}"
         if not folder.exists():
-            _forget(f"layer-{recipe.name}-*")
-            _forget("unfinished-*")
-            _install(base, folder, setup)
+            forget(f"layer-{recipe.name}-*")
+            forget("unfinished-*")
+            _install(base, packages, folder, setup)
     return [folder / "upper", base]
 
 
-def _product_files() -> Iterable[Path]:
-    for name in PRODUCT:
-        yield from (
-            path for path in sorted((TREE / name).rglob("*")) if path.is_file() and path.suffix != ".pyc"
-        )
-    yield from (TREE / name for name in DESCRIPTION)
-    yield Path(__file__)
-
-
-def _digest(files: Iterable[Path], *more: str) -> str:
-    digest = hashlib.sha256(repr(more).encode())
-    for path in files:
-        digest.update(str(path).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _forget(pattern: str) -> None:
-    """Remove what older trees left."""
-    for path in CACHE.glob(pattern):
-        if time.time() - path.stat().st_mtime > IN_USE_SECONDS:
-            shutil.rmtree(path)
-
-
-def _dependencies() -> Path:
-    """A folder with the wheels that guestmux needs, for the guest's Python; fetched when pyproject.toml changes."""
-    folder = CACHE / f"wheels-{_digest([TREE / 'pyproject.toml'], EXTRAS, GUEST_PYTHON)}"
-    if not folder.exists():
-        _forget("wheels-*")
-        unfinished = folder.with_name(f"unfinished-{secrets.token_hex(4)}")
-        options = ["--only-binary=:all:", f"--python-version={GUEST_PYTHON}", f"--dest={unfinished}"]
-        _pip("download", *options, f"{_wheel(unfinished)}[{EXTRAS}]")
-        unfinished.rename(folder)
-    return folder
-
-
-def _wheel(folder: Path) -> Path:
-    """Build this tree's wheel into a folder."""
-    for old in folder.glob("guestmux-*.whl"):
-        old.unlink()
-    _pip("wheel", "--no-deps", f"--wheel-dir={folder}", str(TREE))
-    return next(folder.glob("guestmux-*.whl"))
-
-
-def _pip(command: str, *arguments: str) -> None:
-    _run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            command,
-            "--quiet",
-            "--quiet",
-            "--disable-pip-version-check",
-            *arguments,
-        ]
-    )
-
-
-def _install(base: Path, folder: Path, setup: str) -> None:
+def _install(base: Path, packages: Path, folder: Path, setup: str) -> None:
     print(f"installing guestmux in {folder} (some seconds)", file=sys.stderr, flush=True)
-    wheels = _dependencies()
-    _wheel(wheels)
     name = f"guestmux-{secrets.token_hex(4)}"
     unfinished = CACHE / f"unfinished-{name}"
     unfinished.mkdir()
-    options = [
-        f"--bind-ro={TREE / 'packaging'}:/src/packaging",
-        f"--bind-ro={wheels}:/wheels",
-        "--private-network",
-    ]
+    options = [f"--bind-ro={packages}:/packages", f"--bind-ro={TREE / 'host'}:/src", "--private-network"]
     script = ["--pipe", "--", "sh", "-c", INSTALL + setup]
     with own_cgroups(name) as cgroups, tempfile.TemporaryDirectory(prefix=f"{name}-") as mount:
-        _run([*nspawn(name, [base], unfinished, Path(mount), options, cgroups), *script])
+        build([*nspawn(name, [base], unfinished, Path(mount), options, cgroups), *script])
     unfinished.rename(folder)
-
-
-def _run(command: list[str]) -> None:
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise InstallError(f"{command}: status {result.returncode}\n{result.stdout}{result.stderr}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ class Terminal:
         getty: the unit that asks for a name and a password there.
         seconds: time that a text has to appear.
         more: the guest's last words, for an error.
+
+    Attributes:
+        closed: whether it was hung up.
     """
 
     def __init__(self, fd: int, tty: str, getty: str, seconds: float, more: Callable[[], str]) -> None:
@@ -30,6 +33,7 @@ class Terminal:
         self._more = more
         self.tty = tty
         self.getty = getty
+        self.closed = False
 
     def type(self, line: str) -> None:
         """Type a line and press return."""
@@ -68,4 +72,5 @@ class Terminal:
 
     def close(self) -> None:
         """Hang up."""
+        self.closed = True
         os.close(self._fd)

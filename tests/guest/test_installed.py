@@ -1,4 +1,4 @@
-"""guestmux as install-guest.sh puts it: its service, its sandbox, and who may say what on the system bus."""
+"""guestmux as its packages put it: its service, its sandbox, and who may say what on the system bus."""
 
 import json
 import socket

@@ -1,0 +1,88 @@
+"""A host that waits: bytes out, decoded messages in, over QEMU's end of a port or any other unix socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ANSWER_SECONDS = 20.0
+"""Time that the guest has for its next word; an emulated one on a busy machine is slow."""
+
+
+class WireHost:
+    """A connected host; a context manager that leaves.
+
+    Args:
+        path: of the socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(ANSWER_SECONDS)
+        self.sock.connect(str(path))
+        self._lines = self.sock.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Hang up, whatever is under way."""
+        self._lines.close()
+        self.sock.close()
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def request(self, command: str, *, key: str = "execute", request_id: str = "", **arguments: Any) -> None:
+        """Send a request and wait for nothing; its id is the command's name, unless given."""
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self.send(json.dumps({key: command, "arguments": named, "id": request_id or command}).encode())
+
+    def message(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            TimeoutError: none comes.
+            EOFError: the other side hung up.
+        """
+        line = self._lines.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError(f"the guest's side hung up after {line!r}")
+        decoded: dict[str, Any] = json.loads(line.lstrip(b"\xff"))
+        return decoded
+
+    def reply(self, request_id: str) -> dict[str, Any]:
+        """The reply to the request with this id; what comes before it is skipped."""
+        while (message := self.message()).get("id") != request_id:
+            pass
+        return message
+
+    def ask(self, command: str, *, key: str = "execute", **arguments: Any) -> dict[str, Any]:
+        """Send a request and give its reply; events before it are skipped."""
+        self.request(command, key=key, **arguments)
+        return self.reply(command)
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The data of the next event of this name; what comes before it is skipped."""
+        while (message := self.message()).get("event") != name:
+            pass
+        data: dict[str, Any] = message["data"]
+        return data
+
+    def greeted(self, *capabilities: str) -> Self:
+        """Read a qmp port's greeting, which must come first, and end the negotiation."""
+        first = self.message()
+        assert "QMP" in first, first
+        assert self.ask("qmp_capabilities", enable=list(capabilities)) == {
+            "return": {},
+            "id": "qmp_capabilities",
+        }
+        return self
