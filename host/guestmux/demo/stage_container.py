@@ -29,12 +29,15 @@ RIG_ERRORS: Final = (
     ("tests.guest.cgroups", "CgroupError"),
     ("tests.guest.container", "ContainerError"),
     ("tests.guest.image", "ImageError"),
-    ("tests.guest.install", "InstallError"),
+    ("tests.guest.packages", "InstallError"),
 )
 """By module: what the rig raises."""
 
-PYTHON: Final = "/opt/guestmux/bin/python"
-"""In the guest; packaging/install-guest.sh puts it there."""
+PYTHON: Final = (
+    *("env", "PYTHONPATH=/usr/local/lib/guestmux-demo:/usr/lib/guestmux"),
+    *("python3", "-B", "-m"),
+)
+"""In the guest: the packages' libraries, and the demo's own modules where tests/guest/install.py puts them."""
 
 SYSTEM_BUS: Final = "unix:path=/run/dbus/system_bus_socket"
 AGENT_UNIT: Final = "guestmux-session.service"
@@ -151,7 +154,7 @@ class ContainerStage:
         bus = f"unix:path=/run/user/{login.properties()['User']}/bus"
         options = ["--bus", SYSTEM_BUS, "--session-bus", bus, "--session", login.session]
         # Not in a thread: it is killed when the thread that started it ends.
-        desktop = login.start([PYTHON, "-m", "guestmux.demo.standin_desktop", *options])
+        desktop = login.start([*PYTHON, "guestmux.demo.standin_desktop", *options])
         self._desktops[login.user] = desktop
         self._stack.callback(_end, desktop)
         with anyio.move_on_after(READY_PATIENCE):
