@@ -56,7 +56,6 @@ cat >/etc/udev/rules.d/70-guestmux-test.rules <<'END_OF_RULES'
 SUBSYSTEM=="virtio-ports", ATTR{{name}}=="{CONTROL_PORT}", TAG+="systemd"
 SUBSYSTEM=="virtio-ports", ATTR{{name}}=="{CONTROL_PORT}", ENV{{SYSTEMD_WANTS}}="guestmux-test.service"
 END_OF_RULES
-ln -sf /opt/guestmux/bin/guestmux-eventd /opt/guestmux/bin/guestmux-session /usr/bin/
 systemctl --quiet mask qemu-guest-agent.service apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service
 systemd-machine-id-setup >/dev/null
 echo guestmux-vm >/etc/hostname
