@@ -37,7 +37,7 @@ class Scale:
 
 
 FULL = Scale(rounds=9, share=1.0, seconds=1.0)
-QUICK = Scale(rounds=3, share=0.25, seconds=0.4)
+QUICK = Scale(rounds=3, share=0.25, seconds=0.2)
 
 
 @dataclass(frozen=True, slots=True)
