@@ -12,7 +12,7 @@ from guestmux_eventd.refusal import ALREADY_REGISTERED, INVALID_ARGUMENT, LIMIT_
 from guestmux_eventd.session_table import Emission
 from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol import events
-from guestmux_protocol.commands import NATIVE
+from guestmux_protocol.commands import NATIVE, Routing
 from guestmux_protocol.registry import Command, EventType
 from guestmux_protocol.session_commands import SESSION
 from guestmux_protocol.sessions import AgentInfo
@@ -25,6 +25,9 @@ MAX_AGENTS_PER_USER = 16
 
 DOWNSTREAM_PREFIX = "__"
 """QAPI's mark of names that are not the project's own (docs/interop/qmp-spec.rst, Downstream extension)."""
+
+ROUTING_ARGUMENTS = frozenset(Routing.__struct_encode_fields__)
+"""Arguments that eventd takes out of a command before an agent sees it."""
 
 RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
 """Members of every event of an agent that eventd itself fills in."""
@@ -84,20 +87,21 @@ class AgentTable:
         return len(self._agents)
 
     def add(self, agent: Agent) -> list[Emission]:
-        """Take in an agent.
+        """Take in an agent. One at the same object of the same bus client is replaced: it serves other commands now.
 
         Raises:
-            Refusal: AlreadyRegistered, LimitExceeded or InvalidArgument.
+            Refusal: AlreadyRegistered, LimitExceeded or InvalidArgument; then everything is as before.
         """
-        self._refuse_duplicate(agent)
-        self._refuse_excess(agent)
-        self._refuse_foreign_names(agent)
-        self._agents[agent.sender, agent.path] = agent
-        self._by_sender.setdefault(agent.sender, []).append(agent)
-        self._by_session.setdefault(agent.session, []).append(agent)
-        self._by_user[agent.identity.uid] += 1
-        self._routes.update({(agent.session, command): agent for command in agent.commands})
-        self._served.update(agent.commands.keys())
+        replaced = self.get(agent.sender, agent.path)
+        if replaced:
+            self._take_out(replaced)
+        try:
+            self._check(agent)
+        except Refusal:
+            if replaced:
+                self._enter(replaced)
+            raise
+        self._enter(agent)
         registered = events.AgentRegistered(
             session=agent.session,
             agent=agent.name,
@@ -110,13 +114,9 @@ class AgentTable:
 
     def remove(self, agent: Agent, reason: str) -> list[Emission]:
         """Drop an agent; nothing if it is gone already."""
-        if self._agents.pop((agent.sender, agent.path), None) is None:
+        if self._agents.get((agent.sender, agent.path)) is not agent:
             return []
-        self._by_sender[agent.sender].remove(agent)
-        self._by_session[agent.session].remove(agent)
-        for command in agent.commands:
-            del self._routes[agent.session, command]
-        self._forget_empty(agent)
+        self._take_out(agent)
         gone = events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
         return [("AGENT_GONE", gone)]
 
@@ -148,18 +148,32 @@ class AgentTable:
         """Every event that some agent declared."""
         return {name: event for agent in self._agents.values() for name, event in agent.events.items()}
 
-    def _forget_empty(self, agent: Agent) -> None:
+    def _enter(self, agent: Agent) -> None:
+        self._agents[agent.sender, agent.path] = agent
+        self._by_sender.setdefault(agent.sender, []).append(agent)
+        self._by_session.setdefault(agent.session, []).append(agent)
+        self._by_user[agent.identity.uid] += 1
+        self._routes.update({(agent.session, command): agent for command in agent.commands})
+        self._served.update(agent.commands.keys())
+
+    def _take_out(self, agent: Agent) -> None:
         """Senders come and go without end; an empty entry for each would fill the memory."""
-        if not self._by_sender[agent.sender]:
-            del self._by_sender[agent.sender]
-        if not self._by_session[agent.session]:
-            del self._by_session[agent.session]
+        del self._agents[agent.sender, agent.path]
+        for table, key in ((self._by_sender, agent.sender), (self._by_session, agent.session)):
+            table[key].remove(agent)
+            if not table[key]:
+                del table[key]
+        for command in agent.commands:
+            del self._routes[agent.session, command]
         _count_down(self._by_user, [agent.identity.uid])
         _count_down(self._served, agent.commands)
 
+    def _check(self, agent: Agent) -> None:
+        self._refuse_duplicate(agent)
+        self._refuse_excess(agent)
+        self._refuse_foreign_names(agent)
+
     def _refuse_duplicate(self, agent: Agent) -> None:
-        if (agent.sender, agent.path) in self._agents:
-            raise Refusal(ALREADY_REGISTERED, f"{agent.path} is registered; unregister it first")
         for other in self.of_session(agent.session):
             if other.name == agent.name:
                 desc = f"an agent '{agent.name}' is registered in session '{agent.session}' already"
@@ -180,6 +194,10 @@ class AgentTable:
         for command in agent.commands:
             if command in NATIVE or not (command in SESSION or command.startswith(DOWNSTREAM_PREFIX)):
                 desc = f"command '{command}' needs a name with a downstream prefix, such as __org.example_{command}"
+                raise Refusal(INVALID_ARGUMENT, desc)
+        for name, command_type in agent.commands.items():
+            if taken := ROUTING_ARGUMENTS & {member.name for member in command_type.arguments.members}:
+                desc = f"command '{name}' declares '{min(taken)}', which is an argument for eventd"
                 raise Refusal(INVALID_ARGUMENT, desc)
         for name, event in agent.events.items():
             if not name.startswith(DOWNSTREAM_PREFIX):

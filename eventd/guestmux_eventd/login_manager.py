@@ -135,7 +135,6 @@ _MEMBERS: dict[str, str] = {
     "Service": "service",
     "Remote": "remote",
     "RemoteHost": "remote_host",
-    "State": "state",
     "Active": "active",
     "LockedHint": "locked",
     "IdleHint": "idle",
@@ -146,9 +145,18 @@ SESSION_PROPERTIES = frozenset({*_MEMBERS, "User", "Seat", "Timestamp"})
 """The properties of a session that are read."""
 
 
+def _state(properties: dict[str, Any]) -> str:
+    """The state without logind's own: it signals Active when that changes, but not State."""
+    if properties.get("State") == "closing":
+        return "closing"
+    return "active" if properties["Active"] else "online"
+
+
 def session_members(properties: dict[str, Any]) -> dict[str, Any]:
     """Logind's properties of a session as members of `Session`; properties that it does not name are left out."""
     members = {member: properties[name] for name, member in _MEMBERS.items() if name in properties}
+    if "Active" in properties:
+        members["state"] = _state(properties)
     if "User" in properties:
         members["uid"] = properties["User"][0]
     if "Seat" in properties:

@@ -114,7 +114,7 @@ class Router:
             try:
                 return self._find(command, route.session)
             except CommandFailure:
-                with anyio.move_on_at(deadline) as patience:
+                with anyio.CancelScope(deadline=deadline) as patience:
                     await self._changes.wait()
                 if patience.cancelled_caught:
                     raise

@@ -28,7 +28,8 @@ class Subscription:
         self._log = log
         self._notices: list[bytes] = []
         if epoch != log.epoch:
-            self._lose(1, log.first - 1, "new-epoch")
+            # No event has the number 0: it stands for those of the other epoch, which nobody can count.
+            self._lose(0, log.first - 1, "new-epoch")
             self.cursor = log.first - 1
 
     def __repr__(self) -> str:

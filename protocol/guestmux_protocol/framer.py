@@ -201,9 +201,10 @@ class JsonFramer:
         """The open string, or just the byte at `pos`, as far as an error shows it."""
         if not self._structure.in_string:
             return data[pos : pos + 1]
-        start = self._structure.string_at - len(self._buffer)
-        kept = bytes(self._buffer[start : start + STRAY_BYTES]) if start < 0 else b""
-        return kept + data[self._mark + max(start, 0) : pos + 1][:STRAY_BYTES]
+        at = self._structure.string_at
+        kept = bytes(self._buffer[at : at + STRAY_BYTES])
+        fresh = self._mark + max(at - len(self._buffer), 0)
+        return kept + data[fresh : pos + 1][:STRAY_BYTES]
 
     def _skip_value(self, desc: str) -> None:
         """Report a value over a limit; its structure is still followed, its text no longer kept."""

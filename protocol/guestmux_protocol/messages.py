@@ -104,7 +104,7 @@ def parse_request(value: Any, *, oob_allowed: bool) -> Request:
     if type(value) is not dict:
         raise RequestError("QMP input must be a JSON object")
     request_id = value.get("id", UNSET)
-    if _nests_deeper(request_id, MAX_ID_NESTING):
+    if type(request_id) in (dict, list) and _nests_deeper(request_id, MAX_ID_NESTING):
         raise RequestError(f"QMP input member 'id' nests deeper than {MAX_ID_NESTING}")
     execute_key = ""
     for key, member in value.items():

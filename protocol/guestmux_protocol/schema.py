@@ -136,7 +136,7 @@ def _validate_object(kind: Object, value: Any, name: str) -> None:
             validate(member.type, value[member.name], prefix + member.name)
         elif member.required:
             raise InvalidParameter(f"Parameter '{prefix}{member.name}' is missing")
-    if kind.open:
+    if kind.open or not value:
         return
     known = {member.name for member in kind.members}
     for stranger in value:

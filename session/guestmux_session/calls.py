@@ -112,6 +112,11 @@ class CallTable:
             raise CommandError(call.reason)
         return _outcome(call.name, call.task)
 
+    async def settle(self, seconds: float) -> None:
+        """Wait until no call is running, for so many seconds at the most."""
+        if self._calls:
+            await asyncio.wait({call.task for call in self._calls}, timeout=seconds)
+
     def cancel(self, call_id: int) -> None:
         """Cancel a call; nothing when it has ended."""
         for call in self._calls:

@@ -26,6 +26,7 @@ FAREWELL = 2.0
 """Seconds that unregistering may take at the end: eventd notices by itself when we leave the bus."""
 
 REDECLARED = "its commands changed"
+STOPPING = "the agent is stopping"
 
 
 class Member(Protocol):
@@ -131,7 +132,7 @@ class Membership:
 
     async def _stay(self, owner: str, session: str) -> None:
         self._news.tell(f"registered in session {session}")
-        reason = "the agent is stopping"
+        reason = STOPPING
         try:
             await self._agent.entered(session)
             async with anyio.create_task_group() as group:
@@ -153,8 +154,13 @@ class Membership:
             await self.manager.changed.wait()
 
     async def _leave(self, owner: str, reason: str) -> None:
-        if reason != REDECLARED:
-            self._calls.cancel_all(f"the registration ended: {reason}")
+        if reason == REDECLARED:
+            # The next registration takes this one's place, so hosts see no gap and calls go on.
+            return
+        if reason == STOPPING:
+            # A logout ends the agent as well as the session: its answer should still go out.
+            await self._calls.settle(FAREWELL)
+        self._calls.cancel_all(f"the registration ended: {reason}")
         if self._bus.lost_reason is None and self.manager.owner == owner != self._released_by:
             await self._unregister()
         self._news.tell(f"no longer registered: {reason}")

@@ -58,11 +58,10 @@ def test_an_agent_that_went_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize(
     "second",
     [
-        agent(name="two"),
         agent(sender=":1.2", name="one"),
         agent(sender=":1.2", name="two", commands=("session-lock",)),
     ],
-    ids=["same object", "same name in the session", "same command in the session"],
+    ids=["same name in the session", "same command in the session"],
 )
 def test_a_second_of_the_same_is_refused(second: Agent) -> None:
     agents = AgentTable()
@@ -71,6 +70,33 @@ def test_a_second_of_the_same_is_refused(second: Agent) -> None:
         agents.add(second)
     assert caught.value.error == "AlreadyRegistered"
     assert len(agents) == 1
+
+
+def test_registering_again_at_the_same_object_changes_what_it_serves() -> None:
+    agents = AgentTable()
+    first, second = agent(commands=("session-lock",)), agent(commands=("session-logout",))
+    agents.add(first)
+    assert [name for name, _ in agents.add(second)] == ["AGENT_REGISTERED"]
+    assert agents.route("c1", "session-lock") is None
+    assert agents.route("c1", "session-logout") is second
+    assert agents.remove(first, "disconnected") == []
+    assert list(agents) == [second]
+
+
+def test_a_refused_change_leaves_the_agent_as_it_was() -> None:
+    agents = AgentTable()
+    first = agent(commands=("session-lock",))
+    agents.add(first)
+    with pytest.raises(Refusal):
+        agents.add(agent(commands=("guest-ping",)))
+    assert agents.route("c1", "session-lock") is first
+
+
+def test_arguments_of_eventds_own_cannot_be_declared() -> None:
+    greedy = agent()
+    greedy.commands["__org.example_x"] = declared_command("__org.example_x", '{"data": {"wait": "int"}}')
+    with pytest.raises(Refusal, match="'wait'"):
+        AgentTable().add(greedy)
 
 
 def test_two_sessions_may_have_the_same_agent() -> None:

@@ -133,8 +133,6 @@ class StandinManager:
         if self.refuse is not None:
             self._note("refused", call.body[1])
             raise self.refuse
-        if call.sender in self.agents:
-            raise MethodError(ERROR_PREFIX + "AlreadyRegistered", "unregister it first")
         path, name, properties = call.body
         said = {key: to_json(value) for key, value in properties.items()}
         self.agents[call.sender] = Registered(
