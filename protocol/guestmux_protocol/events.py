@@ -110,6 +110,8 @@ class PowerResume(Data, frozen=True, kw_only=True):
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
 
-    first: Annotated[int, doc("The first number that is missing; 0 where events of another epoch may be missing too.")] = field(name="from")
+    first: Annotated[
+        int, doc("The first number that is missing; 0 where events of another epoch may be missing too.")
+    ] = field(name="from")
     last: Annotated[int, doc("The last number that is missing.")] = field(name="to")
     reason: Annotated[str, doc("slow-reader, expired or new-epoch.")]

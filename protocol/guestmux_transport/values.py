@@ -31,8 +31,8 @@ class Variant(msgspec.Struct, frozen=True):
 
 # D-Bus has no null; an empty signature is a value that nothing else uses.
 NULL = Variant("g", "")
-_TRUE = Variant("b", True)  # noqa: FBT003 - the value itself
-_FALSE = Variant("b", False)  # noqa: FBT003
+_TRUE = Variant("b", True)
+_FALSE = Variant("b", False)
 
 
 def from_json(value: Any, *, _depth: int = 1) -> Variant:

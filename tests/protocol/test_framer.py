@@ -10,13 +10,13 @@ from typing import TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.three_ways import in_pieces, three_ways
 
 from guestmux_protocol.errors import FramingError
 from guestmux_protocol.framer import JsonFramer
 from guestmux_protocol.json_exact import STRAY_BYTES
 from guestmux_protocol.json_structure import has_more_tokens_than
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
+from tests.support.three_ways import in_pieces, three_ways
 
 Item = bytes | str
 SIZE = "JSON token size limit exceeded"

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
-from tests.support.bare_library import LIBRARIES, installed
-from tests.support.dbus_daemon import PrivateBus, private_bus
 
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_limits import DEFAULT_BUS_LIMITS, BusLimits
+from tests.support.bare_library import LIBRARIES, installed
+from tests.support.dbus_daemon import PrivateBus, private_bus
 
 Connect = Callable[..., Awaitable[Bus]]
 

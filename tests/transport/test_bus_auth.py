@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.bare_library import installed
 
 from guestmux_transport.bus import connect_bus
 from guestmux_transport.bus_address import socket_names
 from guestmux_transport.errors import BusUnavailable
+from tests.support.bare_library import installed
 
 pytestmark = pytest.mark.anyio
 

@@ -7,15 +7,15 @@ from functools import partial
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
-from tests.support.dbus_daemon import PrivateBus
-from tests.transport.conftest import Connect
 
 from guestmux_transport import bus_codec
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Results
 from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.errors import CallError, CallTimeout, InvalidValue, MethodError, QueueFull, TooLarge
+from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
+from tests.support.dbus_daemon import PrivateBus
+from tests.transport.conftest import Connect
 
 pytestmark = pytest.mark.anyio
 

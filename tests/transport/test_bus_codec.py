@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bare_library import LIBRARIES, installed
 
 from guestmux_transport import signatures
 from guestmux_transport.bus_codec import Codec
@@ -14,6 +13,7 @@ from guestmux_transport.bus_library import load_library
 from guestmux_transport.bus_message import METHOD_CALL, SIGNAL, Message
 from guestmux_transport.errors import BusUnavailable, InvalidValue, MalformedMessage, TooLarge
 from guestmux_transport.values import Variant
+from tests.support.bare_library import LIBRARIES, installed
 
 LIMIT = 1024 * 1024
 

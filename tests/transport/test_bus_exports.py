@@ -7,10 +7,6 @@ from xml.etree import ElementTree
 
 import anyio
 import pytest
-from tests.support import bare_library
-from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
-from tests.support.dbus_daemon import PrivateBus
-from tests.transport.conftest import Connect
 
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
@@ -18,6 +14,10 @@ from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.errors import CallError, InvalidValue, MethodError
 from guestmux_transport.names import INTROSPECTABLE_INTERFACE, PEER_INTERFACE, PROPERTIES_INTERFACE
 from guestmux_transport.values import Variant
+from tests.support import bare_library
+from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
+from tests.support.dbus_daemon import PrivateBus
+from tests.transport.conftest import Connect
 
 pytestmark = pytest.mark.anyio
 

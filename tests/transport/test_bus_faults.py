@@ -11,14 +11,14 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.support import bare_library
-from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
-from tests.support.dbus_daemon import STRICT_POLICY, PrivateBus, private_bus
-from tests.transport.conftest import Connect
 
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Results
 from guestmux_transport.errors import BusLost, CallError, CallTimeout
+from tests.support import bare_library
+from tests.support.bus_names import INTERFACE, PATH, ask, offer, ping
+from tests.support.dbus_daemon import STRICT_POLICY, PrivateBus, private_bus
+from tests.transport.conftest import Connect
 
 pytestmark = pytest.mark.anyio
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from tests.support.bus_names import ask, offer, ping
 
 from guestmux_transport import bus_codec, values
 from guestmux_transport.bus import Bus
 from guestmux_transport.errors import BusLost, InvalidValue
 from guestmux_transport.values import MAX_DEPTH, Variant, object_from_json, to_json
+from tests.support.bus_names import ask, offer, ping
 
 pytestmark = pytest.mark.anyio
 

@@ -4,12 +4,12 @@ import os
 
 import anyio
 import pytest
-from tests.support.bus_names import INTERFACE, NAME, PATH, ask, offer, ping
-from tests.transport.conftest import Connect
 
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import CallError, InvalidValue, NameTaken
+from tests.support.bus_names import INTERFACE, NAME, PATH, ask, offer, ping
+from tests.transport.conftest import Connect
 
 pytestmark = pytest.mark.anyio
 

@@ -4,12 +4,12 @@ import os
 import socket
 
 import pytest
-from tests.support.pipes import fill, pipe_and_peer, receive_all, receive_exactly, turns
 
 from guestmux_transport.edge import edge_poller
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import FLUSH_BYTES_PER_TURN, LOW_WATER, READ_BYTES, STEPS_PER_TURN
 from guestmux_transport.pipe_errors import OpenError, PipeClosed
+from tests.support.pipes import fill, pipe_and_peer, receive_all, receive_exactly, turns
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.pipes import pty_pair, receive_exactly, until_readable
 
 from guestmux_protocol.addresses import Device, Unix
 from guestmux_transport.dial import dial
@@ -16,6 +15,7 @@ from guestmux_transport.pipe_errors import (
     RefusedError,
     open_error,
 )
+from tests.support.pipes import pty_pair, receive_exactly, until_readable
 
 pytestmark = pytest.mark.anyio
 

@@ -6,6 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
+
+from guestmux_protocol.addresses import InheritedFd, UnixListen
+from guestmux_transport.edge import GONE, EdgePoller, edge_poller
+from guestmux_transport.pipe import HIGH_WATER
+from guestmux_transport.port import open_port
 from tests.support.pipes import (
     assert_idle,
     fill,
@@ -16,11 +21,6 @@ from tests.support.pipes import (
     pty_pair,
     turns,
 )
-
-from guestmux_protocol.addresses import InheritedFd, UnixListen
-from guestmux_transport.edge import GONE, EdgePoller, edge_poller
-from guestmux_transport.pipe import HIGH_WATER
-from guestmux_transport.port import open_port
 
 pytestmark = pytest.mark.anyio
 

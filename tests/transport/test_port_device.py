@@ -7,6 +7,15 @@ import termios
 from pathlib import Path
 
 import pytest
+
+from guestmux_protocol.addresses import Device, InheritedFd, Virtio
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device, read_out, virtio_path
+from guestmux_transport.edge import edge_poller
+from guestmux_transport.pipe import HIGH_WATER
+from guestmux_transport.pipe_errors import NotFoundError, OpenError, PipeClosed
+from guestmux_transport.port import open_port
+from guestmux_transport.port_device import DevicePort
+from guestmux_transport.reopening import FIRST_DELAY
 from tests.support.pipes import (
     SteppedSleep,
     hosts_of,
@@ -17,15 +26,6 @@ from tests.support.pipes import (
     turns,
     until_readable,
 )
-
-from guestmux_protocol.addresses import Device, InheritedFd, Virtio
-from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device, read_out, virtio_path
-from guestmux_transport.edge import edge_poller
-from guestmux_transport.pipe import HIGH_WATER
-from guestmux_transport.pipe_errors import NotFoundError, OpenError, PipeClosed
-from guestmux_transport.port import open_port
-from guestmux_transport.port_device import DevicePort
-from guestmux_transport.reopening import FIRST_DELAY
 
 pytestmark = pytest.mark.anyio
 

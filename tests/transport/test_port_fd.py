@@ -4,11 +4,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.pipes import host_at, hosts_of, turns
 
 from guestmux_protocol.addresses import InheritedFd
 from guestmux_transport.pipe_errors import NotFoundError, OpenError
 from guestmux_transport.port import open_port
+from tests.support.pipes import host_at, hosts_of, turns
 
 pytestmark = pytest.mark.anyio
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.pipes import SteppedSleep, hosts_of, turns
 
 from guestmux_protocol.addresses import UnixConnect
 from guestmux_transport.port import open_port
 from guestmux_transport.reopening import FIRST_DELAY
+from tests.support.pipes import SteppedSleep, hosts_of, turns
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.support.pipes import SteppedSleep, host_at, hosts_of, open_descriptors, receive_all, turns
 
 from guestmux_protocol.addresses import Unix, UnixListen
 from guestmux_transport.dial import dial
@@ -17,6 +16,7 @@ from guestmux_transport.pipe_errors import BusyError
 from guestmux_transport.port import open_port
 from guestmux_transport.port_unix_listen import BACKLOG
 from guestmux_transport.reopening import FIRST_DELAY
+from tests.support.pipes import SteppedSleep, host_at, hosts_of, open_descriptors, receive_all, turns
 
 pytestmark = pytest.mark.anyio
 
