@@ -68,7 +68,7 @@ test-dbus-fast: .venv/.installed bus
 	GUESTMUX_DBUS_LIBRARY=dbus-fast .venv/bin/pytest -q $(BUS_TESTS)
 
 test-dbus-next: .venv-next/.installed bus
-	GUESTMUX_DBUS_LIBRARY=dbus-next .venv-next/bin/pytest -q $(BUS_TESTS)
+	GUESTMUX_DBUS_LIBRARY=dbus-next .venv-next/bin/pytest -q -rfE $(BUS_TESTS)
 
 .PHONY: test-guest
 test-guest: .venv/.installed ## Against a container with real systemd, logind, D-Bus and PAM logins (root)

@@ -51,6 +51,9 @@ class SessionTable:
     def add(self, session: Session) -> list[Emission]:
         """Take in a new session, or a known one's state after the bus was gone."""
         known = self._sessions.get(session.session)
+        if known is not None and (known.uid, known.login_time) != (session.uid, session.login_time):
+            # A logind that lost its state gives ids anew.
+            return [*self.remove(session.session), *self.add(session)]
         if known is not None:
             changes = {name: getattr(session, name) for name in session.__struct_fields__}
             return self.change(session.session, changes)

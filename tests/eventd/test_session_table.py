@@ -65,6 +65,13 @@ def test_what_changed_while_the_bus_was_gone_is_told_as_differences() -> None:
     assert [n for n, _ in sessions.add(msgspec.structs.replace(BOB, locked=True))] == ["SESSION_LOCK"]
 
 
+def test_an_id_that_was_given_anew_is_another_session() -> None:
+    sessions = table(ALICE)
+    carol = Session(session="c1", user="carol", uid=1002, login_time=9.0)
+    assert [n for n, _ in sessions.add(carol)] == ["SESSION_LOGOUT", "SESSION_LOGIN"]
+    assert sessions.get("c1") == carol
+
+
 def test_an_unconfirmed_lock_is_told_once_and_ends_with_the_unlock() -> None:
     sessions = table(ALICE)
     assert told(sessions.lock_unconfirmed("c1"))[0][1]["confirmed"] is False
