@@ -14,7 +14,7 @@ export DEBIAN_FRONTEND = noninteractive
 NEED_PYTHON = ./.ci/need python:ensurepip=python3-venv
 NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent
 NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
-NEED_CONTAINER = $(NEED_DEB) && ./.ci/need systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
 
 # Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.

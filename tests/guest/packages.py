@@ -1,5 +1,6 @@
 """The Debian packages under test, built from this tree as `make deb` builds them."""
 
+import functools
 import os
 import secrets
 import shutil
@@ -33,8 +34,9 @@ class InstallError(Exception):
     """The packages could not be built or installed. The text is the build's own."""
 
 
+@functools.cache
 def built_packages() -> Path:
-    """A folder with the packages of this tree as it is now, built if they are not there.
+    """A folder with the packages of this tree as it is at the first call, built if they are not there.
 
     Raises:
         InstallError: they do not build.
