@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from guestmux_transport.pipe import READ_BYTES
-from guestmux_transport.pipe_errors import NotFoundError, OpenError, open_error
+from guestmux_transport.pipe_errors import NotFoundError, NotPermittedError, OpenError, open_error
 
 DEVICE_WRITE_BYTES: Final = 32 * 1024
 """Most that a virtio port takes in one write (virtio_console's port_fops_write)."""
@@ -21,6 +21,11 @@ LEFTOVER_BYTES: Final = 1024 * 1024
 
 VIRTIO_LINKS: Final = Path("/dev/virtio-ports")
 VIRTIO_CLASS: Final = Path("/sys/class/virtio-ports")
+
+_NOT_HANDED_OVER = (
+    "permission denied; the packages' udev rule leaves org.qemu.guest_agent.0 to a stock qemu-ga that is installed"
+    " and not masked, and any other device needs a rule of its own"
+)
 
 _OPEN_FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -40,6 +45,8 @@ def open_character_device(name: str, path: str) -> int:
     """
     try:
         fd = os.open(path, _OPEN_FLAGS)
+    except PermissionError as error:
+        raise NotPermittedError(f"{name}: {_NOT_HANDED_OVER}") from error
     except OSError as error:
         raise open_error(name, error) from error
     try:

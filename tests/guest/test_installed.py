@@ -111,3 +111,17 @@ def test_port_on_a_terminal(own_guest: Guest) -> None:
         own_guest.systemctl("restart", "guestmux-eventd")
         host.type('{"execute": "guest-sync", "arguments": {"id": 7}}')
         host.expect('{"return": 7}')
+
+
+def test_port_that_is_left_to_a_stock_agent(own_guest: Guest) -> None:
+    port = '[[port]]\ndialect = "qga"\naddress = "virtio:org.qemu.guest_agent.0"\n'
+    with terminal(own_guest) as stock:
+        own_guest.run(
+            f"mkdir /dev/virtio-ports; ln -s /dev/{stock.tty} /dev/virtio-ports/org.qemu.guest_agent.0"
+        )
+        own_guest.run(["sh", "-c", 'printf %s "$1" >>/etc/guestmux/eventd.toml', "sh", port])
+        own_guest.systemctl("restart", "guestmux-eventd")
+        assert ask(own_guest, "qga", {"execute": "guest-ping"}) == [{"return": {}}]
+        own_guest.wait_for(
+            "the reason", lambda: "stock qemu-ga" in own_guest.journal("-u", "guestmux-eventd")
+        )
