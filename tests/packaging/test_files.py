@@ -1,0 +1,85 @@
+"""What the packages carry, as far as it can be checked without building them: nothing goes stale in silence."""
+
+import argparse
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from guestmux_eventd.__main__ import build_parser as eventd_parser
+from guestmux_eventd.config import Config, make_config
+from guestmux_session.__main__ import build_parser as session_parser
+
+TREE = Path(__file__).parents[2]
+PACKAGING = TREE / "packaging"
+PROJECT = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+
+CONFIGURATION = (PACKAGING / "eventd.toml").read_text()
+OPTIONS = [name.replace("_", "-") for name in Config.__struct_fields__ if name != "port"]
+
+
+def pinned() -> dict[str, str]:
+    """The carried versions by name."""
+    return dict(re.findall(r"^([a-z-]+)==([0-9.]+) ", (PACKAGING / "wheels.txt").read_text(), re.MULTILINE))
+
+
+def wanted() -> list[Requirement]:
+    """What guest and host need by pyproject.toml; dbus-fast takes dbus-next's place in the packages."""
+    extras = PROJECT["optional-dependencies"]
+    named = [*PROJECT["dependencies"], *extras["fast"], *extras["host"]]
+    return [requirement for text in named if (requirement := Requirement(text)).name != "guestmux"]
+
+
+@pytest.mark.parametrize("requirement", wanted(), ids=lambda requirement: requirement.name)
+def test_carried_libraries_are_what_the_project_wants(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(pinned()[requirement.name])
+
+
+@pytest.mark.parametrize(
+    ("page", "parser"),
+    [("guestmux-eventd.8", eventd_parser()), ("guestmux-session.1", session_parser())],
+    ids=["eventd", "session"],
+)
+def test_manual_pages_have_every_option(page: str, parser: argparse.ArgumentParser) -> None:
+    told = set(
+        re.findall(r"^\.It (?:Fl h , )?Fl (-[a-z-]+)", (PACKAGING / "man" / page).read_text(), re.MULTILINE)
+    )
+    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    assert {f"-{flag}" for flag in told} == flags
+
+
+def test_manual_page_has_every_configuration_option() -> None:
+    page = (PACKAGING / "man" / "eventd.toml.5").read_text()
+    told = dict(re.findall(r"^\.It Ic ([a-z-]+) No = (?:Qq )?(.*)$", page, re.MULTILINE))
+    default = Config()
+    assert told == {name: str(getattr(default, name.replace("-", "_"))) for name in OPTIONS}
+
+
+def test_default_configuration_explains_every_option() -> None:
+    """Each is there as a comment, with its default, which is taken when the mark is taken away."""
+    shown = re.sub(r"^#(?=[a-z-]+ = )", "", CONFIGURATION, flags=re.MULTILINE)
+    settings = tomllib.loads(shown)
+    ports = settings.pop("port")
+    assert set(settings) == set(OPTIONS)
+    assert make_config(settings, "shown") == Config()
+    assert [port["dialect"] for port in ports] == ["qmp", "qga"]
+
+
+def test_rpm_has_the_projects_version() -> None:
+    spec = (PACKAGING / "guestmux.spec").read_text()
+    assert re.findall(r"^Version: +(.*)$", spec, re.MULTILINE) == [PROJECT["version"]]
+
+
+@pytest.mark.parametrize(
+    "name", ["stage", "build-deb", "copyright", "users-systemctl", "autostart/autostart"]
+)
+def test_scripts_are_executable(name: str) -> None:
+    assert (PACKAGING / name).stat().st_mode & 0o111
+
+
+def test_handed_over_ports_are_the_configured_ones() -> None:
+    rules = (PACKAGING / "udev" / "60-guestmux.rules").read_text()
+    named = set(re.findall(r'ATTR\{name\}[!=]="([^"]+)"', rules))
+    assert named == {port["address"].removeprefix("virtio:") for port in tomllib.loads(CONFIGURATION)["port"]}
