@@ -19,7 +19,7 @@ NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2
 
 # Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
 BUS_TESTS = tests --ignore=tests/protocol
-CODE = protocol eventd session host tests benchmarks examples docs
+CODE = protocol eventd session host tests benchmarks examples docs packaging
 SOURCES = $(wildcard $(CODE))
 
 .PHONY: help
