@@ -67,7 +67,7 @@ class Daemon:
         self._router = Router(self._sessions, self._agents, self._links, self._changes, config.call_timeout)
         self._manager: Manager | None = None
         self._bus_tried = anyio.Event()
-        self._hosts.watch(self._hosts_changed)
+        self._hosts.watch(self._agents_may_care)
 
     async def run(self, ready: Callable[[], object]) -> None:
         """Serve until cancelled.
@@ -128,13 +128,20 @@ class Daemon:
         power = PowerSource(bus, self._announce)
         logins = LoginSource(bus, self._sessions, self._publish)
         manager = Manager(
-            bus, self._agents, self._log, self._hosts, logins, self._publish, self._config.emit_rate
+            bus,
+            self._agents,
+            self._log,
+            self._hosts,
+            logins,
+            self._sessions.ids,
+            self._publish,
+            self._config.emit_rate,
         )
         try:
             async with anyio.create_task_group() as tasks:
-                self._links.bus, self._manager = bus, manager
                 await logins.start(tasks)
                 await manager.start()
+                self._links.bus, self._manager = bus, manager
                 await power.start(tasks)
                 logger.info("on the bus as %s, by %s", bus.unique_name, bus.library)
                 self._bus_tried.set()
@@ -145,9 +152,9 @@ class Daemon:
             self._links.bus = self._manager = None
             manager.close()
 
-    def _hosts_changed(self) -> None:
+    def _agents_may_care(self) -> None:
         if self._manager:
-            self._manager.hosts_changed()
+            self._manager.tell_changes()
 
     def _publish(self, emissions: list[Emission]) -> None:
         for name, data in emissions:
@@ -156,6 +163,7 @@ class Daemon:
                 self._manager.session_ended(data.session)
         if emissions:
             self._changes.notify()
+            self._agents_may_care()
 
     async def _announce(self, name: str, data: Data) -> None:
         seq = self._log.append(name, msgspec.to_builtins(data), VERIFIED)

@@ -29,7 +29,13 @@ from guestmux_protocol.version import VERSION
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
 from guestmux_transport.errors import BusError, InvalidValue, MethodError
-from guestmux_transport.names import ERROR_PREFIX, MANAGER_INTERFACE, MANAGER_NAME, MANAGER_PATH
+from guestmux_transport.names import (
+    AGENT_INTERFACE,
+    ERROR_PREFIX,
+    MANAGER_INTERFACE,
+    MANAGER_NAME,
+    MANAGER_PATH,
+)
 from guestmux_transport.values import Variant, to_json
 
 MAX_EVENT_BYTES = 64 * 1024
@@ -55,6 +61,7 @@ class Manager:
         log: the events.
         hosts: the connected hosts.
         logins: who is in which session.
+        sessions: gives the ids of all sessions.
         publish: takes the events that registrations are.
         emit_rate: events a second that one agent may emit.
     """
@@ -66,6 +73,7 @@ class Manager:
         log: EventLog,
         hosts: Hosts,
         logins: Logins,
+        sessions: Callable[[], list[str]],
         publish: Publish,
         emit_rate: float = EMIT_RATE,
     ) -> None:
@@ -74,10 +82,11 @@ class Manager:
         self._log = log
         self._hosts = hosts
         self._logins = logins
+        self._sessions = sessions
         self._publish = publish
         self._emit_rate = emit_rate
         self._present: set[str] = set()
-        self._told: dict[str, object] = {"HostConnected": False, "WantedEvents": []}
+        self._told: dict[str, object] = {}
 
     def interface(self) -> Interface:
         """The interface, for the bus and for the XML in docs/."""
@@ -92,6 +101,7 @@ class Manager:
                 "Version": Property("s", lambda: VERSION),
                 "HostConnected": Property("b", lambda: self._hosts.connected),
                 "WantedEvents": Property("as", self._hosts.wanted),
+                "Sessions": Property("as", self._sessions),
             },
         )
 
@@ -104,9 +114,13 @@ class Manager:
         self._bus.export(MANAGER_PATH, self.interface())
         await self._bus.request_name(MANAGER_NAME)
 
-    def hosts_changed(self) -> None:
-        """Tell agents what hosts want now."""
-        now = {"HostConnected": self._hosts.connected, "WantedEvents": self._hosts.wanted()}
+    def tell_changes(self) -> None:
+        """Tell agents what hosts want now, and which sessions there are: one that was in none may be in one now."""
+        now = {
+            "HostConnected": self._hosts.connected,
+            "WantedEvents": self._hosts.wanted(),
+            "Sessions": self._sessions(),
+        }
         changed = [name for name, value in now.items() if self._told.get(name) != value]
         if not changed:
             return
@@ -115,12 +129,16 @@ class Manager:
             self._bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, *changed)
         except BusError as error:
             # Agents that miss it watch too much or too little until the next change; the host must not suffer.
-            logger.warning("agents were not told what hosts want: %s", error)
+            logger.warning("agents were not told what changed: %s", error)
 
     def session_ended(self, session: str) -> None:
-        """Drop the agents of a session that is over."""
+        """Drop the agents of a session that is over, and tell them: they may outlive it, and get another."""
         for agent in self._agents.of_session(session):
             self._drop(agent, "session-ended")
+            try:
+                self._bus.tell(agent.sender, agent.path, AGENT_INTERFACE, "Release")
+            except BusError as error:
+                logger.warning("agent '%s' was not told that its session ended: %s", agent.name, error)
 
     def close(self) -> None:
         """Drop every agent: the bus is gone."""

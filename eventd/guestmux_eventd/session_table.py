@@ -48,6 +48,10 @@ class SessionTable:
         """The session, if there is such a one."""
         return self._sessions.get(session)
 
+    def ids(self) -> list[str]:
+        """The ids of all sessions, in the order of their coming."""
+        return list(self._sessions)
+
     def add(self, session: Session) -> list[Emission]:
         """Take in a new session, or a known one's state after the bus was gone."""
         known = self._sessions.get(session.session)

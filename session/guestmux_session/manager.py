@@ -33,11 +33,12 @@ class Manager:
 
     Args:
         bus: where it is.
-        changed: beaten when owner or wanted changed.
+        changed: beaten when owner, wanted or logins changed.
 
     Attributes:
         owner: the unique name of the process that owns the name now; None for nobody.
         wanted: the events that hosts subscribed to.
+        logins: how often sessions came or went since we listen; whoever was in none may be in one now.
     """
 
     def __init__(self, bus: Bus, changed: Pulse) -> None:
@@ -45,6 +46,7 @@ class Manager:
         self.owner: str | None = None
         self.wanted = NOTHING
         self.changed = changed
+        self.logins = 0
         self._owner_signals = 0
         self._wanted_signals = 0
 
@@ -166,6 +168,9 @@ class Manager:
     def _on_properties(self, signal: Signal) -> None:
         if signal.signature != "sa{sv}as" or signal.body[0] != MANAGER_INTERFACE:
             return
+        if "Sessions" in signal.body[1]:
+            self.logins += 1
+            self.changed.beat()
         wanted = _patterns(signal.body[1].get("WantedEvents"))
         if wanted is not None:
             self._wanted_signals += 1

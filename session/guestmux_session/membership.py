@@ -78,6 +78,7 @@ class Membership:
         self._backoff = Backoff()
         self._generation = -1
         self._released_by: str | None = None
+        self._released_at = 0
 
     async def run(self, prepare: Callable[[Bus], Awaitable[None]]) -> None:
         """Register whenever there is an eventd; for ever.
@@ -107,11 +108,12 @@ class Membership:
                 await self._try_later(owner, error)
                 continue
             self._backoff.reset()
+            self._released_by = None
             await self._stay(owner, session)
 
     async def _eventd(self) -> str:
         """Wait for an eventd that did not release us; gives its unique name."""
-        while (owner := self.manager.owner) is None or owner == self._released_by:
+        while (owner := self.manager.owner) is None or self._stays_released():
             if owner is None:
                 self._news.tell(f"waiting for {MANAGER_NAME}: eventd is not running")
             await self.manager.changed.wait()
@@ -126,8 +128,9 @@ class Membership:
         if self.manager.owner != owner:
             return
         self._news.tell(f"not registered: {error}", logging.WARNING)
+        logins = self.manager.logins
         with anyio.move_on_after(self._backoff.next()):
-            while self.manager.owner == owner:
+            while self.manager.owner == owner and self.manager.logins == logins:
                 await self.manager.changed.wait()
 
     async def _stay(self, owner: str, session: str) -> None:
@@ -179,6 +182,11 @@ class Membership:
     def _is_released(self) -> bool:
         return self._released_by is not None and self._released_by == self.manager.owner
 
+    def _stays_released(self) -> bool:
+        """A login since may have given the agent a session again."""
+        return self._is_released() and self.manager.logins == self._released_at
+
     def _release(self) -> None:
         self._released_by = self.manager.owner
+        self._released_at = self.manager.logins
         self.manager.changed.beat()

@@ -416,6 +416,27 @@ async def test_the_end_of_a_session_ends_its_agents(
     assert await refused(agent, EVENT) == "NotRegistered"
 
 
+async def test_an_agent_that_outlives_its_session_is_released_and_told_of_the_next(
+    agent: BareAgent, logind: StandinLogind, session: str
+) -> None:
+    await agent.register(**SERVES)
+    assert await property_of(agent, "Sessions") == [session]
+    told: list[list[str]] = []
+    await agent.bus.add_signal_handler(
+        sender=MANAGER_NAME,
+        interface=PROPERTIES_INTERFACE,
+        member="PropertiesChanged",
+        handler=lambda signal: told.append(signal.body[1]["Sessions"].value),
+    )
+    await logind.control.logout(session)
+    await agent.released.wait()
+    second = await logind.control.login(USER, os.getuid())
+    while [second] not in told:
+        await anyio.lowlevel.checkpoint()
+    await logind.control.add_process(second, os.getpid())
+    assert await agent.register(**SERVES) == second
+
+
 async def test_waiting_for_a_login_and_its_agent(bus: PrivateBus) -> None:
     async with standin_logind(bus.address) as logind:
         with running_eventd(bus.address) as eventd:

@@ -24,6 +24,7 @@ class BareAgent:
     Attributes:
         cancelled: the ids of calls that eventd cancelled.
         called: the commands that eventd called.
+        released: set once eventd ended the registration.
         behave: what a command does; gives the result, or raises.
     """
 
@@ -33,12 +34,17 @@ class BareAgent:
         self.bus = bus
         self.cancelled: list[int] = []
         self.called: list[str] = []
+        self.released = anyio.Event()
         self.behave: Callable[[IncomingCall], Any] = lambda call: call.body[0]
         bus.export(
             self.path,
             Interface(
                 AGENT_INTERFACE,
-                methods={"Call": ("sa{sv}a{sv}", "a{sv}", self._call), "Cancel": ("t", "", self._cancel)},
+                methods={
+                    "Call": ("sa{sv}a{sv}", "a{sv}", self._call),
+                    "Cancel": ("t", "", self._cancel),
+                    "Release": ("", "", self._release),
+                },
             ),
         )
 
@@ -62,6 +68,10 @@ class BareAgent:
         if hasattr(result, "__await__"):
             result = await result
         return ({"return": from_json(result)},)
+
+    def _release(self, _call: IncomingCall) -> Results:
+        self.released.set()
+        return ()
 
     def _cancel(self, call: IncomingCall) -> Results:
         self.cancelled.append(to_json(call.body[0]))

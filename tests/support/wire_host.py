@@ -21,9 +21,10 @@ class WireHost:
 
     def __init__(self, path: Path) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(ANSWER_SECONDS)
+        # Blocking: QEMU's backlog holds one, and the next waits here until that one is taken.
         self.sock.connect(str(path))
-        self._lines = self.sock.makefile("rb")
+        self.sock.settimeout(ANSWER_SECONDS)
+        self._buffer = b""
 
     def __enter__(self) -> Self:
         return self
@@ -35,7 +36,6 @@ class WireHost:
 
     def leave(self) -> None:
         """Hang up, whatever is under way."""
-        self._lines.close()
         self.sock.close()
 
     def send(self, data: bytes) -> None:
@@ -53,11 +53,27 @@ class WireHost:
             TimeoutError: none comes.
             EOFError: the other side hung up.
         """
-        line = self._lines.readline()
-        if not line.endswith(b"\n"):
-            raise EOFError(f"the guest's side hung up after {line!r}")
-        decoded: dict[str, Any] = json.loads(line.lstrip(b"\xff"))
+        decoded: dict[str, Any] = json.loads(self.line().lstrip(b"\xff"))
         return decoded
+
+    def line(self) -> bytes:
+        """The next line, as it is; see `message`."""
+        while b"\n" not in self._buffer:
+            data = self.sock.recv(1 << 20)
+            if not data:
+                raise EOFError(f"the guest's side hung up after {self._buffer!r}")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def skip_until(self, mark: bytes) -> None:
+        """Drop everything up to some bytes, and them."""
+        while mark not in self._buffer:
+            data = self.sock.recv(1 << 20)
+            if not data:
+                raise EOFError(f"the guest's side hung up before {mark!r}")
+            self._buffer = self._buffer[-len(mark) :] + data
+        self._buffer = self._buffer.partition(mark)[2]
 
     def reply(self, request_id: str) -> dict[str, Any]:
         """The reply to the request with this id; what comes before it is skipped."""
