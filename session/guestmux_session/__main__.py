@@ -7,8 +7,8 @@ import sys
 
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS
-from guestmux_session.process import set_up_logging
 from guestmux_session.stock import SessionAgent
+from guestmux_transport.logs import configure_logging
 
 DESCRIPTION = """\
 Lets the virtual machine's host reach this session: lock and unlock it, end it, show notifications,
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT; returns the exit status."""
     options = build_parser().parse_args(arguments)
-    set_up_logging(options.log_level)
+    configure_logging(options.log_level)
     SessionAgent(bus=options.bus, session=options.session).main()
     return 0
 

@@ -62,7 +62,7 @@ async def test_it_stops_cleanly_and_says_how_it_stands(
         assert await process.wait() == 0
         assert process.stderr is not None
         log = (await process.stderr.receive(65536)).decode()
-    assert "<6>INFO guestmux_session.agent: guestmux-session: registered in session c2\n" in log
+    assert "INFO: guestmux-session: registered in session c2\n" in log
     assert "Traceback" not in log
 
 
