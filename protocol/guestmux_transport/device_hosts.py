@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from typing import Final
 
 from guestmux_transport.char_device import DEVICE_WRITE_BYTES, is_hung_up, read_out
 from guestmux_transport.edge import GONE, edge_poller
 from guestmux_transport.pipe import Pipe
+
+EARLY_SECONDS: Final = 1.0
+"""How long after a host left the bytes that may be the next one's are kept: later they are of nobody."""
 
 _UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
 
@@ -24,6 +28,7 @@ class DeviceHosts:
         name: the address, for the pipes' names.
         fd: an open character device, taken over.
         on_change: called when a host came or the device died.
+        clock: tells the time in seconds.
 
     Attributes:
         dead: whether the descriptor can bring no host any more: unplugged, or a hung-up terminal.
@@ -33,12 +38,22 @@ class DeviceHosts:
         OSError: no descriptors are left to watch it with.
     """
 
-    def __init__(self, name: str, fd: int, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        on_change: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._fd = fd
         self._on_change = on_change
         self._current: Pipe | None = None
         self._untaken: Pipe | None = None
+        self._clock = clock
+        self._early = b""
+        self._early_until = 0.0
         self.dead = False
         self.must_restart = False
         self._watch = edge_poller().watch(fd, self._edge)
@@ -74,30 +89,47 @@ class DeviceHosts:
             self._current.edge(events)
 
     def _host_came(self) -> None:
+        early = self._early if self._clock() <= self._early_until else b""
+        self._early = b""
         self._current = self._untaken = Pipe(
-            self._name, self._fd, self._let_go, half_close=False, write_bytes=DEVICE_WRITE_BYTES
+            self._name, self._fd, self._let_go, half_close=False, write_bytes=DEVICE_WRITE_BYTES, early=early
         )
         self._on_change()
 
     def _host_left(self) -> None:
-        leftovers = self._read_out()
+        pieces, ending = self._read_out()
+        leftovers, early = _split(b"".join(pieces))
         if self.must_restart:
             self.must_restart = False
         elif leftovers and self._current is None:
             self._host_came()  # and left, both since the last look
         if self._current is not None:
-            self._current.detach(leftovers)
+            self._current.detach([leftovers] if leftovers else [])
             self._current = None
+        self._early, self._early_until = early, self._clock() + EARLY_SECONDS
+        if ending == errno.EAGAIN:
+            self._host_came()  # no end of file: another one is there already
         self._on_change()
 
-    def _read_out(self) -> list[bytes]:
-        """Empty the device's input, so that the next host's bytes begin the next host's pipe."""
+    def _read_out(self) -> tuple[list[bytes], int]:
+        """Empty the device's input, so that the next host's bytes begin the next host's pipe; see `read_out`."""
         pieces, ending = read_out(self._fd)
         self.dead = self.dead or ending in _UNPLUGGED or is_hung_up(self._fd)
-        return pieces
+        return pieces, ending
 
     def _let_go(self, pipe: Pipe) -> None:
         if pipe is self._current:
             self._current = None
             self.must_restart = not pipe.gone
             self._on_change()
+
+
+def _split(untrusted_input: bytes) -> tuple[bytes, bytes]:
+    """What the host that left had sent, and what the next one has.
+
+    virtio_console learns of hosts by messages that a work queue looks at, and of data by interrupts: when a host is
+    seen to leave, the first bytes of the next may be in the queue already. A client that begins without waiting for
+    a greeting marks its beginning by 0xFF (guest-sync-delimited), which nothing else contains.
+    """
+    mark = untrusted_input.rfind(b"\xff")
+    return (untrusted_input, b"") if mark < 0 else (untrusted_input[:mark], untrusted_input[mark:])

@@ -44,6 +44,7 @@ class Pipe:
         on_close: called once, by close(), so that the owner of the descriptor lets go of it.
         half_close: whether the end of input leaves the way out open: with sockets, not with devices.
         write_bytes: most offered to the kernel in one write.
+        early: what the other side sent before this, read already.
 
     Attributes:
         name: the address, for logs.
@@ -58,6 +59,7 @@ class Pipe:
         *,
         half_close: bool = True,
         write_bytes: int = SOCKET_WRITE_BYTES,
+        early: bytes = b"",
     ) -> None:
         self.name = name
         self.received = 0
@@ -66,7 +68,7 @@ class Pipe:
         self._half_close = half_close
         self._write_bytes = write_bytes
         self._outbox = bytearray()
-        self._leftovers: deque[bytes] = deque()
+        self._leftovers = deque([early] if early else [])
         self._readable = asyncio.Event()
         self._drained = asyncio.Event()
         self._gone = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import stat
 import termios
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from guestmux_protocol.addresses import Device, InheritedFd, Virtio
 from guestmux_transport.char_device import DEVICE_WRITE_BYTES, open_character_device, read_out, virtio_path
+from guestmux_transport.device_hosts import DeviceHosts
 from guestmux_transport.edge import edge_poller
 from guestmux_transport.pipe import HIGH_WATER
 from guestmux_transport.pipe_errors import NotFoundError, OpenError, PipeClosed
@@ -109,6 +111,54 @@ async def test_what_a_host_did_not_take_is_dropped_when_it_leaves() -> None:
             await until_readable(second)
             assert os.read(second, 99) == b"b"
             os.close(second)
+
+
+@pytest.mark.parametrize(("seconds", "early"), [(0.9, b"\xffsecond"), (1.1, b"")])
+async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_one_before_is_seen_leaving(
+    seconds: float, early: bytes
+) -> None:
+    now = 5.0
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None, clock=lambda: now)
+        first = come(path, b"first")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await pipe.receive() == b"first"
+        os.write(first, b"left behind\xffsecond")
+        os.close(first)
+        await pipe.wait_closed()
+        assert await receive_all(pipe) == b"left behind"
+        now += seconds
+        second = come(path, b" host")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, len(early) + 5) == early + b" host"
+        hosts.close()
+        os.close(second)
+
+
+async def test_a_host_that_came_while_the_one_before_is_seen_leaving() -> None:
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None)
+        first = come(path, b"first")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await pipe.receive() == b"first"
+        os.close(first)
+        second = come(path, b"left behind\xffsecond")
+        hosts._watch.on_edge(select.EPOLLHUP)  # fetched a moment ago
+        assert await receive_all(pipe) == b"left behind"
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, 7) == b"\xffsecond"
+        hosts.close()
+        os.close(second)
 
 
 async def test_a_hundred_hosts_that_leave_at_once_hurt_nobody() -> None:
