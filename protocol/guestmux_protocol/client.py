@@ -214,6 +214,9 @@ class ClientConnection:
     def _refused(self, refusal: ErrorReply) -> Connected | None:
         """The guest refused our sync or our qmp_capabilities."""
         if refusal.desc.startswith(ALREADY_NEGOTIATED):
+            if self.state is not ClientState.CHECKING:
+                # By a host before us, whose leaving the guest did not see; what that one enabled is not known.
+                self._enabled = []
             return self._connected(again=False)
         if self._enabled:
             self._negotiate(self.state, [])

@@ -249,6 +249,14 @@ def test_garbled_bytes_from_a_qmp_guest_that_did_not_restart_cost_nothing_else()
     assert client.concurrent
 
 
+def test_a_guest_that_takes_us_for_the_host_before_us_is_not_asked_concurrently() -> None:
+    client, server = ClientConnection(SYNC_ID), QmpDialect()
+    server.receive(b'{"execute": "qmp_capabilities"}')  # by the other, without "oob"
+    [connected] = talk(client, server)
+    assert isinstance(connected, Connected)
+    assert not client.concurrent
+
+
 def test_one_question_for_any_amount_of_garbage() -> None:
     client = on_qmp()
     client.receive(b"!!!\n" * 100)
