@@ -6,8 +6,11 @@ from typing import Any
 
 from guestmux_protocol.sessions import Session
 from guestmux_transport.bus import Bus
-from guestmux_transport.errors import CallError
+from guestmux_transport.bus_connection import Reply
+from guestmux_transport.bus_socket import close_fds
+from guestmux_transport.errors import BusError, CallError
 from guestmux_transport.names import PROPERTIES_INTERFACE
+from guestmux_transport.values import Variant
 
 LOGIN_NAME = "org.freedesktop.login1"
 LOGIN_PATH = "/org/freedesktop/login1"
@@ -28,40 +31,40 @@ _NO_SESSION = frozenset(
 )
 
 
+class UnexpectedAnswer(BusError):
+    """logind, or who owns its name, gave something of other types than org.freedesktop.login1(5) says."""
+
+
 class LoginManager:
     """logind's manager object.
 
     Args:
         bus: the system bus.
+
+    Every method raises BusError: logind cannot be reached, refuses, or gives an UnexpectedAnswer.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def sessions(self) -> dict[str, str]:
-        """Every session's id and object path.
-
-        Raises:
-            BusError: logind cannot be reached.
-        """
-        (rows,) = await self._call(LOGIN_PATH, MANAGER_INTERFACE, "ListSessions")
+        """Every session's id and object path."""
+        rows = await self._call("a(susso)", LOGIN_PATH, MANAGER_INTERFACE, "ListSessions")
         return {row[0]: row[4] for row in rows}
 
     async def seats(self) -> dict[str, str]:
         """Every seat's id and object path."""
-        (rows,) = await self._call(LOGIN_PATH, MANAGER_INTERFACE, "ListSeats")
+        rows = await self._call("a(so)", LOGIN_PATH, MANAGER_INTERFACE, "ListSeats")
         return {row[0]: row[1] for row in rows}
 
     async def session(self, path: str) -> Session:
-        """The state of a session.
-
-        Raises:
-            BusError: it is gone, or logind cannot be reached.
-        """
-        properties = await self._properties(path, SESSION_INTERFACE)
-        return Session(
-            **{"session": properties["Id"], "user": properties["Name"], **session_members(properties)}
+        """The state of a session; CallError when it is gone."""
+        members = session_members(
+            await self._call("a{sv}", path, PROPERTIES_INTERFACE, "GetAll", "s", (SESSION_INTERFACE,))
         )
+        if missing := {"session", "user", "uid"} - members.keys():
+            raise UnexpectedAnswer(f"{path} has no {min(missing)}")
+        return Session(**members)
 
     async def session_path(self, session_id: str) -> str | None:
         """The object path of a session; None when there is no such session."""
@@ -70,19 +73,19 @@ class LoginManager:
     async def session_of_process(self, pid: int) -> str:
         """The id of the session that a process runs in; empty when in none."""
         path = await self._find("GetSessionByPID", "u", pid)
-        return str(await self._property(path, SESSION_INTERFACE, "Id")) if path else ""
+        return str(await self._property("s", path, SESSION_INTERFACE, "Id")) if path else ""
 
     async def display_of_user(self, uid: int) -> str:
         """The id of the user's primary session (logind's Display); empty when he has none."""
         path = await self._find("GetUser", "u", uid)
         if path is None:
             return ""
-        session_id, _path = await self._property(path, USER_INTERFACE, "Display")
+        session_id, _path = await self._property("(so)", path, USER_INTERFACE, "Display")
         return str(session_id)
 
     async def foreground(self, seat_path: str) -> str:
         """The id of the session that a seat shows; empty for none."""
-        session_id, _path = await self._property(seat_path, SEAT_INTERFACE, "ActiveSession")
+        session_id, _path = await self._property("(so)", seat_path, SEAT_INTERFACE, "ActiveSession")
         return str(session_id)
 
     async def delay(self, what: str) -> int:
@@ -90,43 +93,53 @@ class LoginManager:
 
         Args:
             what: `shutdown` or `sleep`.
-
-        Raises:
-            BusError: logind or its policy refuses.
         """
         body = (what, "guestmux", "tell the host before it happens", "delay")
-        reply = await self._bus.call(
-            LOGIN_NAME, LOGIN_PATH, MANAGER_INTERFACE, "Inhibit", "ssss", body, timeout=CALL_TIMEOUT
-        )
-        return int(reply.fds[0])
+        reply = await self._reply(LOGIN_PATH, MANAGER_INTERFACE, "Inhibit", "ssss", body)
+        if reply.signature != "h" or len(reply.fds) != 1:
+            close_fds(reply.fds)
+            raise UnexpectedAnswer("Inhibit gave no descriptor")
+        return reply.fds[0]
 
     async def _find(self, member: str, signature: str, key: Any) -> str | None:
         try:
-            (path,) = await self._call(LOGIN_PATH, MANAGER_INTERFACE, member, signature, (key,))
+            path = await self._call("o", LOGIN_PATH, MANAGER_INTERFACE, member, signature, (key,))
         except CallError as error:
             if error.name in _NO_SESSION:
                 return None
             raise
         return str(path)
 
-    async def _property(self, path: str, interface: str, name: str) -> Any:
-        (variant,) = await self._call(path, PROPERTIES_INTERFACE, "Get", "ss", (interface, name))
-        return variant.value
-
-    async def _properties(self, path: str, interface: str) -> dict[str, Any]:
-        (variants,) = await self._call(path, PROPERTIES_INTERFACE, "GetAll", "s", (interface,))
-        return {name: variant.value for name, variant in variants.items()}
+    async def _property(self, returns: str, path: str, interface: str, name: str) -> Any:
+        variant = await self._call("v", path, PROPERTIES_INTERFACE, "Get", "ss", (interface, name))
+        return value_of(name, variant, returns)
 
     async def _call(
-        self, path: str, interface: str, member: str, signature: str = "", body: tuple[Any, ...] = ()
+        self,
+        returns: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: tuple[Any, ...] = (),
     ) -> Any:
-        reply = await self._bus.call(
+        reply = await self._reply(path, interface, member, signature, body)
+        close_fds(reply.fds)
+        if reply.signature != returns:
+            raise UnexpectedAnswer(f"{member} gave '{reply.signature}', not '{returns}'")
+        return reply.body[0]
+
+    async def _reply(
+        self, path: str, interface: str, member: str, signature: str, body: tuple[Any, ...]
+    ) -> Reply:
+        return await self._bus.call(
             LOGIN_NAME, path, interface, member, signature, body, timeout=CALL_TIMEOUT
         )
-        return reply.body
 
 
 _MEMBERS: dict[str, str] = {
+    "Id": "session",
+    "Name": "user",
     "TTY": "tty",
     "Display": "display",
     "Type": "type",
@@ -140,9 +153,26 @@ _MEMBERS: dict[str, str] = {
     "IdleHint": "idle",
 }
 
+SESSION_PROPERTIES: dict[str, str] = {
+    **dict.fromkeys(_MEMBERS, "s"),
+    **dict.fromkeys(("Remote", "Active", "LockedHint", "IdleHint"), "b"),
+    "State": "s",
+    "User": "(uo)",
+    "Seat": "(so)",
+    "Timestamp": "t",
+}
+"""The properties of a session that are read, and their types."""
 
-SESSION_PROPERTIES = frozenset({*_MEMBERS, "User", "Seat", "Timestamp"})
-"""The properties of a session that are read."""
+
+def value_of(name: str, variant: Variant, signature: str) -> Any:
+    """The value of a property.
+
+    Raises:
+        UnexpectedAnswer: it is of another type.
+    """
+    if variant.signature != signature:
+        raise UnexpectedAnswer(f"{name} is of type '{variant.signature}', not '{signature}'")
+    return variant.value
 
 
 def _state(properties: dict[str, Any]) -> str:
@@ -152,8 +182,17 @@ def _state(properties: dict[str, Any]) -> str:
     return "active" if properties["Active"] else "online"
 
 
-def session_members(properties: dict[str, Any]) -> dict[str, Any]:
-    """Logind's properties of a session as members of `Session`; properties that it does not name are left out."""
+def session_members(variants: dict[str, Variant]) -> dict[str, Any]:
+    """Logind's properties of a session as members of `Session`; properties that it does not name are left out.
+
+    Raises:
+        UnexpectedAnswer: one is not of its type.
+    """
+    properties = {
+        name: value_of(name, variants[name], signature)
+        for name, signature in SESSION_PROPERTIES.items()
+        if name in variants
+    }
     members = {member: properties[name] for name, member in _MEMBERS.items() if name in properties}
     if "Active" in properties:
         members["state"] = _state(properties)

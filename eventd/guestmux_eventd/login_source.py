@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,14 +15,17 @@ from guestmux_eventd.login_manager import (
     SESSION_INTERFACE,
     SESSION_PROPERTIES,
     LoginManager,
+    UnexpectedAnswer,
     session_members,
+    value_of,
 )
 from guestmux_eventd.session_table import Emission, SessionTable
 from guestmux_protocol.sessions import Session
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_signals import Signal
-from guestmux_transport.errors import BusError, BusLost
+from guestmux_transport.errors import BusError, BusLost, CallError, CallTimeout
 from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME, PROPERTIES_INTERFACE
+from guestmux_transport.values import Variant
 
 LOCKER_PATIENCE = 2.0
 """Seconds that a screen locker has to confirm a lock before it is told as unconfirmed."""
@@ -81,11 +83,15 @@ class LoginSource:
 
     async def _follow(self) -> None:
         async with self._send, self._jobs:
+            await self._catch_up()
             async for job in self._jobs:
                 await self._attempt(job)
-                if self._stale:
-                    self._stale = False
-                    await self._attempt(self.read_all)
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._attempt(self.read_all)
 
     async def session_of_process(self, pid: int) -> str:
         """The session that a process runs in; empty for none."""
@@ -98,7 +104,7 @@ class LoginSource:
     async def known(self, session_id: str) -> Session | None:
         """The session, also when its beginning was not worked off yet."""
         if session_id not in self._sessions and (path := await self._logins.session_path(session_id)):
-            await self._read_session(session_id, path)
+            await self._read_session(path)
         return self._sessions.get(session_id)
 
     async def read_all(self) -> None:
@@ -106,12 +112,12 @@ class LoginSource:
         paths = await self._logins.sessions()
         self._paths = {path: session_id for session_id, path in paths.items()}
         self._publish(self._sessions.keep_only(set(paths)))
-        for session_id, path in paths.items():
-            await self._read_session(session_id, path)
+        for path in paths.values():
+            await self._unless_gone(self._read_session(path))
         seats = await self._logins.seats()
         self._seats = {path: seat for seat, path in seats.items()}
-        for path, seat in self._seats.items():
-            self._publish(self._sessions.set_foreground(seat, await self._logins.foreground(path)))
+        for path, seat in tuple(self._seats.items()):
+            await self._unless_gone(self._read_seat(seat, path))
 
     async def _subscribe(self) -> None:
         handlers: list[tuple[str, str | None, Callable[[Signal], None]]] = [
@@ -129,11 +135,21 @@ class LoginSource:
 
     async def _attempt(self, job: Job) -> None:
         try:
-            await job()
+            await self._unless_gone(job())
         except BusLost:
             raise
+        except CallTimeout as error:
+            # No signal need come that brings what was not learned.
+            self._stale = True
+            logger.warning("logind: %s", error)
         except BusError as error:
-            # A session that ended meanwhile, or logind restarting: its next signal brings the truth.
+            logger.warning("logind: %s", error)
+
+    async def _unless_gone(self, reading: Awaitable[None]) -> None:
+        """Read what may be gone by now: its end was signalled, as will be the coming of a logind that is away."""
+        try:
+            await reading
+        except (CallError, UnexpectedAnswer) as error:
             logger.info("logind: %s", error)
 
     def _enqueue(self, job: Job) -> None:
@@ -146,7 +162,7 @@ class LoginSource:
     def _session_new(self, signal: Signal) -> None:
         session_id, path = signal.body
         self._paths[path] = session_id
-        self._enqueue(lambda: self._read_session(session_id, path))
+        self._enqueue(lambda: self._read_session(path))
 
     def _session_removed(self, signal: Signal) -> None:
         session_id, path = signal.body
@@ -163,26 +179,26 @@ class LoginSource:
 
     def _properties_changed(self, signal: Signal) -> None:
         interface, changed, invalidated = signal.body
-        values = {name: variant.value for name, variant in changed.items()}
         if interface == SESSION_INTERFACE and signal.path in self._paths:
-            self._session_changed(self._paths[signal.path], signal.path, values, invalidated)
-        elif interface == SEAT_INTERFACE and "ActiveSession" in values:
-            self._seat_changed(signal.path, values["ActiveSession"][0])
+            self._session_changed(self._paths[signal.path], signal.path, changed, invalidated)
+        elif interface == SEAT_INTERFACE and "ActiveSession" in changed:
+            self._seat_changed(signal.path, changed["ActiveSession"])
 
     def _session_changed(
-        self, session_id: str, path: str, values: dict[str, Any], invalidated: list[str]
+        self, session_id: str, path: str, changed: dict[str, Variant], invalidated: list[str]
     ) -> None:
         async def change() -> None:
-            if not SESSION_PROPERTIES.isdisjoint(invalidated):
-                await self._read_session(session_id, path)
+            if not SESSION_PROPERTIES.keys().isdisjoint(invalidated):
+                await self._read_session(path)
             else:
-                self._publish(self._sessions.change(session_id, session_members(values)))
+                self._publish(self._sessions.change(session_id, session_members(changed)))
 
         self._enqueue(change)
 
-    def _seat_changed(self, path: str, session_id: str) -> None:
+    def _seat_changed(self, path: str, active: Variant) -> None:
         async def change() -> None:
             seat = self._seats.get(path) or path.rpartition("/")[2]
+            session_id, _path = value_of("ActiveSession", active, "(so)")
             self._publish(self._sessions.set_foreground(seat, session_id))
 
         self._enqueue(change)
@@ -215,7 +231,10 @@ class LoginSource:
         if name == LOGIN_NAME and new:
             self._enqueue(self.read_all)
 
-    async def _read_session(self, session_id: str, path: str) -> None:
+    async def _read_session(self, path: str) -> None:
         session = await self._logins.session(path)
-        self._paths[path] = session_id
+        self._paths[path] = session.session
         self._publish(self._sessions.add(session))
+
+    async def _read_seat(self, seat: str, path: str) -> None:
+        self._publish(self._sessions.set_foreground(seat, await self._logins.foreground(path)))

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 
+import anyio
 from anyio.abc import TaskGroup
 
 from guestmux_eventd.login_manager import LOGIN_NAME, MANAGER_INTERFACE, LoginManager
@@ -14,6 +15,7 @@ from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import BusError
+from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME
 
 DELIVERY_PATIENCE = 3.0
 """Seconds that shutdown or sleep waits for hosts; logind itself waits 5 s at the most (InhibitDelayMaxSec)."""
@@ -36,6 +38,8 @@ class PowerSource:
         self._logins = LoginManager(bus)
         self._announce = announce
         self._held: dict[str, int] = {}
+        # logind may call a sleep off before its announcement ended: one thing after the other, for each kind.
+        self._turns = {what: anyio.Lock() for what in ("shutdown", "sleep")}
 
     def __repr__(self) -> str:
         return f"<PowerSource holding {' '.join(self._held) or 'nothing'}>"
@@ -49,6 +53,12 @@ class PowerSource:
         def prepare_for_sleep(signal: Signal) -> None:
             tasks.start_soon(self._sleep, signal.body[0])
 
+        def owner_changed(signal: Signal) -> None:
+            name, _old, new = signal.body
+            if name == LOGIN_NAME and new:
+                for what in self._turns:
+                    tasks.start_soon(self._renew, what)
+
         for member, handler in (
             ("PrepareForShutdown", prepare_for_shutdown),
             ("PrepareForSleep", prepare_for_sleep),
@@ -56,8 +66,11 @@ class PowerSource:
             await self._bus.add_signal_handler(
                 sender=LOGIN_NAME, interface=MANAGER_INTERFACE, member=member, handler=handler
             )
-        await self._hold("shutdown")
-        await self._hold("sleep")
+        await self._bus.add_signal_handler(
+            sender=DBUS_NAME, interface=DBUS_INTERFACE, member="NameOwnerChanged", handler=owner_changed
+        )
+        for what in self._turns:
+            await self._renew(what)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -65,19 +78,27 @@ class PowerSource:
             self._let_go(what)
 
     async def _shutdown(self, begins: bool) -> None:
-        if begins:
-            await self._announce("POWER_SHUTDOWN", events.PowerShutdown())
-            self._let_go("shutdown")
-        else:
-            await self._hold("shutdown")
+        async with self._turns["shutdown"]:
+            if begins:
+                await self._announce("POWER_SHUTDOWN", events.PowerShutdown())
+                self._let_go("shutdown")
+            else:
+                await self._hold("shutdown")
 
     async def _sleep(self, begins: bool) -> None:
-        if begins:
-            await self._announce("POWER_SLEEP", events.PowerSleep())
-            self._let_go("sleep")
-        else:
-            await self._announce("POWER_RESUME", events.PowerResume())
-            await self._hold("sleep")
+        async with self._turns["sleep"]:
+            if begins:
+                await self._announce("POWER_SLEEP", events.PowerSleep())
+                self._let_go("sleep")
+            else:
+                await self._announce("POWER_RESUME", events.PowerResume())
+                await self._hold("sleep")
+
+    async def _renew(self, what: str) -> None:
+        """Take an inhibitor of the logind that runs now; one of its predecessor may hold nothing."""
+        async with self._turns[what]:
+            self._let_go(what)
+            await self._hold(what)
 
     async def _hold(self, what: str) -> None:
         if what in self._held:
