@@ -10,18 +10,9 @@ import click
 import msgspec
 
 from guestmux_protocol.json_text import encode
+from guestmux_protocol.printable import clean
 
-
-def clean(untrusted_text: object) -> str:
-    """The text with all escaped that a terminal acts on: controls, bidirectional overrides, lone surrogates."""
-    text = str(untrusted_text)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+__all__ = ["ReaderGone", "clean", "say", "say_json", "say_table", "warn"]
 
 
 class ReaderGone(Exception):
