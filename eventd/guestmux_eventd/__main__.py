@@ -35,6 +35,8 @@ ports, as DIALECT=ADDRESS:
 examples:
   guestmux-eventd --check-config
       read the configuration, say what it means, start nothing
+  guestmux-eventd --doctor
+      say what is installed, running, connected and refused, and what to do about it
   guestmux-eventd --config /dev/null --port qmp=unix-listen:/tmp/g.sock --bus "$DBUS_SESSION_BUS_ADDRESS"
       try it without privilege: then `guestmux -c unix:/tmp/g.sock sessions`
 
@@ -43,6 +45,7 @@ files:
 
 exit status:
   0 stopped by SIGTERM or SIGINT   1 cannot run   2 wrong usage   78 the configuration is wrong
+  with --doctor: 0 all well   1 problems found
 """
 
 
@@ -75,6 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--emit-rate", metavar="N", type=float, help="events a second that one agent may emit (2000)"
     )
     parser.add_argument("--check-config", action="store_true", help="check the configuration, print it, exit")
+    parser.add_argument(
+        "--doctor",
+        action="store_true",
+        help="say what works and what does not, and exit; root sees more than others",
+    )
+    parser.add_argument("--json", action="store_true", help="with --doctor: print JSON, for programs")
     parser.add_argument("--version", action="version", version=f"guestmux-eventd {VERSION}")
     return parser
 
@@ -114,6 +123,19 @@ def describe(config: Config) -> str:
     return "\n".join([*lines, f"bus {config.bus}", f"call-timeout {config.call_timeout:g} s"])
 
 
+def diagnose(options: argparse.Namespace) -> int:
+    """Run the doctor; returns the exit status."""
+    # Imported here: the daemon has no use for it, and its memory is counted.
+    from guestmux_eventd.doctor.command import run_doctor
+
+    try:
+        config: Config | str = load_config(options)
+    except (ConfigError, PermissionError) as error:
+        config = str(error)
+    bus = config.bus if isinstance(config, Config) else options.bus or Config().bus
+    return run_doctor(config, options.config or DEFAULT_PATH, bus, json=options.json)
+
+
 async def run(config: Config) -> None:
     """Run the daemon until a signal stops it."""
     async with anyio.create_task_group() as tasks:
@@ -135,7 +157,12 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.json and not options.doctor:
+        parser.error("--json goes with --doctor")
+    if options.doctor:
+        return diagnose(options)
     try:
         config = load_config(options)
     except ConfigError as error:

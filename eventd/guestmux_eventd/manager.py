@@ -85,7 +85,7 @@ class Manager:
         self._sessions = sessions
         self._publish = publish
         self._emit_rate = emit_rate
-        self._present: set[str] = set()
+        self._present: dict[str, TokenBucket] = {}
         self._told: dict[str, object] = {}
 
     def interface(self) -> Interface:
@@ -96,6 +96,7 @@ class Manager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", "t", self._emit),
+                "ListAgents": ("", "a(sss)", self._list_agents),
             },
             properties={
                 "Version": Property("s", lambda: VERSION),
@@ -172,9 +173,9 @@ class Manager:
     def _agent(
         self, sender: str, path: str, declaration: Declaration, session: str, identity: Identity
     ) -> Agent:
-        if sender not in self._present:
+        bucket = self._present.get(sender)
+        if bucket is None:
             raise Refusal(NOT_REGISTERED, "the caller left the bus")
-        bucket = TokenBucket(self._emit_rate, self._emit_rate * EMIT_BURST_SECONDS, time.monotonic)
         return Agent(
             sender=sender,
             path=path,
@@ -195,11 +196,13 @@ class Manager:
     def _watch(self, sender: str) -> None:
         """Begin before anything is awaited: who leaves meanwhile must not be registered after."""
         if sender not in self._present:
-            self._present.add(sender)
+            # For as long as the client stays: registering anew must not fill it up.
+            burst = self._emit_rate * EMIT_BURST_SECONDS
+            self._present[sender] = TokenBucket(self._emit_rate, burst, time.monotonic)
             self._bus.watch_sender(sender, self._sender_gone)
 
     def _sender_gone(self, sender: str) -> None:
-        self._present.discard(sender)
+        self._present.pop(sender, None)
         for agent in self._agents.of_sender(sender):
             self._drop(agent, "disconnected")
 
@@ -214,6 +217,17 @@ class Manager:
             raise _answer(Refusal(NOT_REGISTERED, f"no agent of the caller is registered at {call.body[0]}"))
         self._drop(agent, "unregistered")
         return ()
+
+    async def _list_agents(self, call: IncomingCall) -> Results:
+        """Session, name and version of the caller's own agents; to root those of all."""
+        try:
+            uid = (await identify(self._bus, call.sender)).uid
+        except BusError as error:
+            raise MethodError(
+                f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
+            ) from error
+        shown = [agent for agent in self._agents if uid in (0, agent.identity.uid)]
+        return ([[agent.session, agent.name, agent.version] for agent in shown],)
 
     def _emit(self, call: IncomingCall) -> Results:
         untrusted_name, untrusted_data = call.body
