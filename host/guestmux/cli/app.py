@@ -11,6 +11,7 @@ from guestmux import __version__
 from guestmux.cli import exits
 from guestmux.cli.cmd_call import call
 from guestmux.cli.cmd_completion import completion
+from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
 from guestmux.cli.cmd_info import info, sessions, users, version
 from guestmux.cli.cmd_ping import ping
@@ -61,6 +62,7 @@ for command in (
     logout,
     notify,
     wait,
+    doctor,
     schema,
     version,
     completion,
