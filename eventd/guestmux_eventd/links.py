@@ -12,6 +12,7 @@ from guestmux_eventd.agent_table import Agent
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.messages import COMMAND_NOT_FOUND
 from guestmux_transport.bus import Bus
+from guestmux_transport.bus_socket import close_fds
 from guestmux_transport.errors import BusError, BusLost, CallError, CallTimeout, QueueFull
 from guestmux_transport.names import AGENT_INTERFACE, ERROR_PREFIX
 from guestmux_transport.values import Variant, object_from_json, to_json
@@ -60,6 +61,7 @@ class BusLinks:
             reply = await bus.call(
                 agent.sender, agent.path, AGENT_INTERFACE, "Call", "sa{sv}a{sv}", body, timeout=timeout
             )
+            close_fds(reply.fds)
             return _result(agent, reply.body)
         except CallTimeout as error:
             self._cancel(bus, agent, call_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -303,6 +304,20 @@ async def test_nesting_that_d_bus_cannot_carry_is_an_error_and_the_bus_stays(
     assert (await host.ask(COMMAND, session=session))["return"] == COMMAND
 
 
+async def test_descriptors_in_an_answer_are_closed(
+    host: RawHost, agent: BareAgent, eventd: Eventd, session: str
+) -> None:
+    def with_descriptors(call: IncomingCall) -> None:
+        call.reply_fds.extend(os.dup(0) for _ in range(8))
+
+    await agent.register(**SERVES)
+    agent.behave = with_descriptors
+    open_files = Path(f"/proc/{eventd.process.pid}/fd")
+    before = len(list(open_files.iterdir()))
+    assert (await host.ask(COMMAND, session=session))["return"] is None
+    assert len(list(open_files.iterdir())) == before
+
+
 # ---- events of agents
 
 
@@ -353,6 +368,19 @@ async def test_a_flood_of_events_is_refused_and_others_are_served(bus: PrivateBu
             assert await refused(agent, EVENT) == "LimitExceeded"
             while (await host.event(EVENT))["agent"] != "org.example.other":
                 pass
+
+
+async def test_registering_anew_buys_no_more_events(bus: PrivateBus, session: str) -> None:
+    # One event at once, and one more after two seconds.
+    with running_eventd(bus.address, "--emit-rate", "0.5"):
+        async with bare_agent(bus.address) as agent:
+            await agent.register(**SERVES)
+            await agent.emit(EVENT)
+            await agent.register(**SERVES)
+            assert await refused(agent, EVENT) == "LimitExceeded"
+            await agent.manager("UnregisterAgent", "o", agent.path)
+            await agent.register(**SERVES)
+            assert await refused(agent, EVENT) == "LimitExceeded"
 
 
 # ---- who may register
