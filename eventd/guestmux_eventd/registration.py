@@ -22,6 +22,9 @@ from guestmux_transport.values import Variant, to_json
 MAX_COMMANDS = 256
 """Commands, and events, of one agent."""
 
+MAX_DECLARED_TEXT = 128 * 1024
+"""Characters of all schemas of one agent's commands, or events; read, each becomes about ten bytes that stay."""
+
 MAX_TEXT = 128
 """Characters of an agent's name and version."""
 
@@ -99,4 +102,6 @@ def _declared(untrusted_properties: dict[str, Variant], name: str) -> dict[str, 
         )
     if len(value) > MAX_COMMANDS:
         raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_COMMANDS} {name} an agent")
+    if sum(map(len, value.values())) > MAX_DECLARED_TEXT:
+        raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_DECLARED_TEXT} characters of schemas of {name} an agent")
     return value

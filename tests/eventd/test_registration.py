@@ -70,3 +70,13 @@ def test_what_does_not_fit_is_refused_by_name(name: str, properties: dict[str, A
         read_declaration(name, properties)
     assert caught.value.error == error
     assert len(caught.value.desc) < 500
+
+
+@pytest.mark.parametrize("kind", ["commands", "events"])
+def test_schemas_are_bounded_in_all(kind: str) -> None:
+    # Read, they take ten times their size, for as long as the agent is registered.
+    text = '{"doc": "%s"}' % ("x" * 15_000)
+    few = {f"__org.example_{number}": text for number in range(8)}
+    read_declaration("x", {kind: Variant("a{ss}", few)})
+    with pytest.raises(Refusal, match="characters of schemas"):
+        read_declaration("x", {kind: Variant("a{ss}", {**few, "__org.example_more": text})})
