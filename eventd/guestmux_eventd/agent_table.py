@@ -45,7 +45,7 @@ class Agent:
         identity: who it is, as the bus and logind say.
         commands: what it serves.
         events: what it may emit.
-        bucket: how fast it may emit.
+        bucket: how fast its bus client may emit.
     """
 
     sender: str
@@ -89,6 +89,8 @@ class AgentTable:
     def add(self, agent: Agent) -> list[Emission]:
         """Take in an agent. One at the same object of the same bus client is replaced: it serves other commands now.
 
+        Hosts are told that the replaced one is gone only where the new one is not the same by name and session.
+
         Raises:
             Refusal: AlreadyRegistered, LimitExceeded or InvalidArgument; then everything is as before.
         """
@@ -110,15 +112,17 @@ class AgentTable:
             uid=agent.identity.uid,
             commands=sorted(agent.commands),
         )
-        return [("AGENT_REGISTERED", registered)]
+        emissions: list[Emission] = [("AGENT_REGISTERED", registered)]
+        if replaced and (replaced.session, replaced.name) != (agent.session, agent.name):
+            emissions.insert(0, _gone(replaced, "unregistered"))
+        return emissions
 
     def remove(self, agent: Agent, reason: str) -> list[Emission]:
         """Drop an agent; nothing if it is gone already."""
         if self._agents.get((agent.sender, agent.path)) is not agent:
             return []
         self._take_out(agent)
-        gone = events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
-        return [("AGENT_GONE", gone)]
+        return [_gone(agent, reason)]
 
     def get(self, sender: str, path: str) -> Agent | None:
         """The agent at an object of a bus client."""
@@ -206,6 +210,10 @@ class AgentTable:
             if taken := RESERVED_MEMBERS & {member.name for member in event.data.members}:
                 desc = f"event '{name}' declares '{min(taken)}', which eventd fills in itself"
                 raise Refusal(INVALID_ARGUMENT, desc)
+
+
+def _gone(agent: Agent, reason: str) -> Emission:
+    return "AGENT_GONE", events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
 
 
 Key = TypeVar("Key")

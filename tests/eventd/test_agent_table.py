@@ -146,3 +146,11 @@ def test_a_bucket_refills_with_time_up_to_its_burst() -> None:
     assert [bucket.take() for _ in range(2)] == [True, False]
     now[0] = 100
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+def test_an_agent_that_registers_anew_for_another_session_is_gone_from_the_first() -> None:
+    agents = AgentTable()
+    agents.add(agent(session="c1"))
+    (gone, first), (registered, second) = agents.add(agent(session="c2"))
+    assert (gone, first.session, first.reason) == ("AGENT_GONE", "c1", "unregistered")  # type: ignore[attr-defined]
+    assert (registered, second.session) == ("AGENT_REGISTERED", "c2")  # type: ignore[attr-defined]
