@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from guestmux_eventd.changes import Changes
@@ -21,7 +22,7 @@ from guestmux_protocol.incoming import Answered, Incoming
 from guestmux_protocol.json_text import JsonError
 from guestmux_protocol.messages import GENERIC_ERROR, Request
 from guestmux_protocol.patterns import EventFilter
-from guestmux_transport.pipe import HIGH_WATER, Pipe
+from guestmux_transport.pipe import HIGH_WATER, LOW_WATER, Pipe
 from guestmux_transport.pipe_errors import PipeClosed
 
 MAX_WAITING = 8
@@ -148,20 +149,33 @@ class HostSession:
 
     async def _read(self, tasks: TaskGroup) -> None:
         while data := await self._pipe.receive():
-            replies: list[bytes] = []
+            replies = bytearray()
             for incoming in self._dialect.receive(data):
                 if isinstance(incoming, Request) and incoming.oob:
-                    replies.append(self._start_concurrent(incoming, tasks))
+                    replies += self._start_concurrent(incoming, tasks)
                 elif (reply := self._answer_now(incoming)) is not None:
-                    replies.append(reply)
+                    replies += reply
                 else:
                     # What stands before it in the same bytes is answered before anybody waits for it.
-                    self._pipe.write(b"".join(replies))
-                    replies.clear()
+                    self._take_to_pipe(replies)
                     await self._queue(incoming)
-            self._pipe.write(b"".join(replies))
+                if len(replies) > LOW_WATER:
+                    # Long answers to short requests: one read's worth may be thousands of them.
+                    self._take_to_pipe(replies)
+                    await self._give_way()
+            self._take_to_pipe(replies)
             if self._pipe.pending > HIGH_WATER:
                 await self._pipe.drain()
+
+    def _take_to_pipe(self, replies: bytearray) -> None:
+        self._pipe.write(bytes(replies))
+        replies.clear()
+
+    async def _give_way(self) -> None:
+        """Let the other tasks run, and the host read."""
+        await anyio.lowlevel.checkpoint()
+        if self._pipe.pending > HIGH_WATER:
+            await self._pipe.drain()
 
     async def _finish(self) -> None:
         """A host that shut only its sending side still gets its replies."""

@@ -360,3 +360,16 @@ async def test_a_failing_agent_is_an_error_of_its_class(guest: Guest) -> None:
     guest.links.call = call  # type: ignore[method-assign]
     async with guest.host(QgaDialect) as host:
         assert (await host.ask(QUICK, session="c1"))["error"] == {"class": "CommandNotFound", "desc": "no"}
+
+
+async def test_long_answers_to_a_flood_of_short_requests_are_not_heaped_up(guest: Guest) -> None:
+    # One read's worth: some two thousand requests, some 17 MB of answers.
+    count = 64 * 1024 // len(b'{"execute":"guest-query-schema"}')
+    async with guest.host(QgaDialect) as host:
+        await host.send(b'{"execute":"guest-query-schema"}' * count)
+        await until(lambda: guest.pipe.pending > HIGH_WATER)
+        assert guest.pipe.pending < 2 * HIGH_WATER
+        await anyio.wait_all_tasks_blocked()
+        assert guest.pipe.pending < 2 * HIGH_WATER
+        for _ in range(count):
+            await host.line()
