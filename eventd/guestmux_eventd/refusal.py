@@ -12,7 +12,6 @@ INVALID_ARGUMENT = "InvalidArgument"
 DENIED = "Denied"
 LIMIT_EXCEEDED = "LimitExceeded"
 TOO_LARGE = "TooLarge"
-UNSUPPORTED = "Unsupported"
 
 
 class Refusal(GuestmuxError):
