@@ -1,14 +1,47 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and a time limit that async tests survive."""
 
+import functools
+import inspect
 import signal
+from collections.abc import Awaitable, Callable, Generator
 
+import anyio
 import pytest
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests of ^C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+ALARM_LEAD = 5.0
+"""Seconds by which an async test is ended before pytest-timeout's alarm.
+
+The alarm stops the loop but not the test, and the test's async fixtures, which end after it in the same task, are then
+waited for without end: the run would hang where one test should fail.
+"""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio, which is all that guestmux supports."""
     return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Give each async test its limit."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        pyfuncitem.obj = _limited(pyfuncitem.obj, _seconds(pyfuncitem) - ALARM_LEAD)
+    return (yield)
+
+
+def _seconds(item: pytest.Function) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker and marker.args else item.config.getini("timeout"))
+
+
+def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(**fixtures: object) -> None:
+        with anyio.fail_after(seconds):
+            await test(**fixtures)
+
+    return limited
