@@ -83,7 +83,8 @@ def _identity(machine: Machine, path: Path) -> frozenset[object]:
     except OSError:
         return frozenset()
     if status.st_rdev:
-        return frozenset({status.st_rdev})
+        # Terminals of containers have the same numbers, on a file system of their own.
+        return frozenset({(status.st_dev, status.st_rdev)})
     return frozenset(f"socket:[{inode}]" for inode in _listening(machine, path))
 
 
@@ -106,6 +107,9 @@ def _same(descriptor: Path, wanted: frozenset[object]) -> bool:
         link = str(descriptor.readlink())
         if link.startswith("socket:"):
             return link in wanted
-        return link.startswith("/dev/") and descriptor.stat().st_rdev in wanted
+        if not link.startswith("/dev/"):
+            return False
+        status = descriptor.stat()
+        return (status.st_dev, status.st_rdev) in wanted
     except OSError:
         return False
