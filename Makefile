@@ -58,6 +58,7 @@ endif
 
 .PHONY: test test-protocol test-dbus-fast test-dbus-next
 test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch coverage, the rest on dbus-fast and on dbus-next alone
+	@echo "three runs, two at a time; each is shown when it ends"
 	@$(MAKE) --no-print-directory -k -j2 -Otarget test-protocol test-dbus-fast test-dbus-next
 
 test-protocol: .venv/.installed
@@ -110,8 +111,8 @@ bench: .venv/.installed bus ## Ratios against stock qemu-ga and the plain D-Bus 
 	.venv/bin/python -m benchmarks
 
 .PHONY: clean
-clean: ## Remove what these targets made (the guest image cache is named by `make clean`, not removed)
-	rm -rf .venv .venv-next .venv-oldest build dist .coverage* .hypothesis .import_linter_cache
+clean: ## Remove what these targets made, all but the guests' images in the user's cache
+	rm -rf .venv .venv-next .venv-oldest build dist .cache .coverage* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
-	@echo "guest images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/guestmux"
+	@echo "guests' images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/guestmux"
