@@ -189,8 +189,14 @@ async def test_a_guest_that_hangs_up(doctor: Doctor, eventd: StandInGuest) -> No
     assert found["answer"]["level"] == "ok", "what was found before stays"
 
 
-async def test_a_monitor_of_qemu(doctor: Doctor, standin: StandInGuest) -> None:
-    standin.commands["query-version"] = lambda _: {"package": "Debian 1:7.2"}
+def _refuse_out_of_band(_: dict[str, Any]) -> Any:
+    """As QEMU 7.2 does, whose query-version is no out-of-band command."""
+    raise Refused("The command query-version does not support OOB")
+
+
+@pytest.mark.parametrize("answer", [lambda _: {"package": "Debian 1:7.2"}, _refuse_out_of_band])
+async def test_a_monitor_of_qemu(doctor: Doctor, standin: StandInGuest, answer: Any) -> None:
+    standin.commands["query-version"] = answer
     status, found = await doctor(standin.address)
     assert (status, found["agent"]["level"]) == (exits.FAILED, "problem")
     assert "QEMU's own monitor" in found["agent"]["what"]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 import anyio
 
 from guestmux import __version__
-from guestmux.errors import CallTimeout, CommandNotFound, GuestmuxError, RemoteError
+from guestmux.errors import CallTimeout, CommandFailed, CommandNotFound, GuestmuxError, RemoteError
 from guestmux.event import Event
 from guestmux.guest import Guest
 from guestmux_protocol.commands import GuestAgentInfo, Position
@@ -68,8 +68,11 @@ async def check_monitor(guest: Guest) -> Finding | None:
     """Whether it is QEMU's own monitor, which speaks the same; None where it is a guest."""
     try:
         version = await guest.call("query-version", timeout=CALL_TIMEOUT)
-    except RemoteError:
+    except CommandNotFound:
         return None
+    except CommandFailed:
+        # QEMU takes hardly any command out of band, which is how a guest is asked.
+        version = {"package": "QEMU"}
     package = version.get("package") if isinstance(version, dict) else None
     if isinstance(package, str) and package.startswith(PACKAGE.partition("-")[0]):
         return None
