@@ -77,6 +77,11 @@ test-guest: .venv/.installed ## Against a container with real systemd, logind, D
 	.venv/bin/python -m tests.guest.install
 	.venv/bin/pytest -v tests/guest
 
+.PHONY: test-qemu
+test-qemu: .venv/.installed bus ## Against QEMU's real chardevs and virtio-serial ports, without booting anything
+	@./.ci/need qemu-system-x86_64=qemu-system-x86
+	.venv/bin/pytest -q tests/qemu
+
 .PHONY: test-vm
 test-vm: .venv/.installed ## Against a virtual machine with a real kernel and real virtio-serial ports (root)
 	@$(NEED_CONTAINER)
