@@ -82,7 +82,8 @@ class Router:
             CommandFailure: there is no such command, session or agent; or the agent failed, left, or was too slow.
         """
         untrusted_routing, arguments = take_routing(request.arguments)
-        if not untrusted_routing and not self._agents.serves(request.command):
+        # Nobody serves it, and nobody is to be waited for: then it is unknown, whatever its arguments.
+        if not untrusted_routing.get("wait") and not self._agents.serves(request.command):
             raise command_not_found(request.command)
         route = self._route(untrusted_routing)
         agent = await self._wait_for_agent(request.command, route)

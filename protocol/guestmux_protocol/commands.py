@@ -15,9 +15,6 @@ NATIVE: dict[str, Command] = {}
 QMP_ONLY = frozenset({"qmp_capabilities", "query-version", "query-commands"})
 """Commands that a `qga` port does not have, as qemu-ga has not."""
 
-SYNCS = frozenset({"guest-sync", "guest-sync-delimited"})
-"""Commands by which a host says that it knows nothing of what went before."""
-
 
 class VersionTriple(Data, frozen=True, kw_only=True):
     """A version in three numbers."""

@@ -55,10 +55,6 @@ class EventFilter:
         gone = set(patterns)
         return EventFilter(pattern for pattern in self.patterns if pattern not in gone)
 
-    def overlaps(self, names: Iterable[str]) -> bool:
-        """Whether any of these names is wanted."""
-        return any(name in self for name in names)
-
 
 def _translate(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN_LENGTH or not _PATTERN.fullmatch(pattern):

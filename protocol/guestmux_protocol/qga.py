@@ -21,7 +21,6 @@ class QgaDialect:
     """
 
     name = "qga"
-    concurrent = False
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._framer = JsonFramer(limits)

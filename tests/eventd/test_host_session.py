@@ -308,7 +308,7 @@ async def test_what_cannot_be_routed_is_said(guest: Guest, arguments: dict[str, 
 
 async def test_an_unknown_command_is_not_found_as_qemu_ga_says_it(guest: Guest) -> None:
     async with guest.host(QgaDialect) as host:
-        for arguments in ({}, {"session": "c1"}):
+        for arguments in ({}, {"session": "c1"}, {"session": "c9", "timeout": "x"}):
             error = (await host.ask("guest-nonsense", **arguments))["error"]
             assert error["class"] == "CommandNotFound"
             assert error["desc"].startswith("The command guest-nonsense has not been found")

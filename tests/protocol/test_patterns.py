@@ -76,13 +76,6 @@ def test_patterns_are_taken_back_as_they_were_given() -> None:
     assert repr(rest) == "<EventFilter SESSION_* SESSION_LOGIN>"
 
 
-def test_overlap() -> None:
-    wanted = EventFilter(["SESSION_*"])
-    assert wanted.overlaps(["AGENT_GONE", "SESSION_LOGIN"])
-    assert not wanted.overlaps(["AGENT_GONE"])
-    assert not wanted.overlaps([])
-
-
 def test_what_it_remembers_is_bounded() -> None:
     wanted = EventFilter(["E*1"])
     names = [f"E{index}" for index in range(3000)]
