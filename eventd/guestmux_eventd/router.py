@@ -18,6 +18,7 @@ from guestmux_protocol.commands import Routing, take_routing
 from guestmux_protocol.messages import COMMAND_NOT_FOUND, Request
 from guestmux_protocol.schema import InvalidParameter, validate
 from guestmux_protocol.schema_python import from_python
+from guestmux_protocol.session_commands import SESSION
 
 CALL_TIMEOUT = 30.0
 """Seconds that an agent has, where neither host nor configuration says otherwise."""
@@ -82,8 +83,8 @@ class Router:
             CommandFailure: there is no such command, session or agent; or the agent failed, left, or was too slow.
         """
         untrusted_routing, arguments = take_routing(request.arguments)
-        # Nobody serves it, and nobody is to be waited for: then it is unknown, whatever its arguments.
-        if not untrusted_routing.get("wait") and not self._agents.serves(request.command):
+        known = self._agents.serves(request.command) or request.command in SESSION
+        if not known and not untrusted_routing.get("wait"):
             raise command_not_found(request.command)
         route = self._route(untrusted_routing)
         agent = await self._wait_for_agent(request.command, route)
@@ -140,7 +141,7 @@ class Router:
     def _find_system(self, command: str) -> Agent:
         if agent := self._agents.route(SYSTEM, command):
             return agent
-        if self._agents.serves(command):
+        if self._agents.serves(command) or command in SESSION:
             raise CommandFailure(
                 f"The command {command} runs in a session: name it with 'session', "
                 f"as a logind id, 'active' or 'user:NAME'"

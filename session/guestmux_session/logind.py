@@ -101,7 +101,7 @@ class LoginSession:
         ends = anyio.current_time() + seconds
         changes = pulse.count
         while (current := await self.get(name)) != value and anyio.current_time() < ends:
-            with anyio.move_on_at(ends):
+            with anyio.CancelScope(deadline=ends):
                 await pulse.wait_beyond(changes)
             changes = pulse.count
         return current

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+import anyio
 from msgspec import UNSET
 
 from guestmux_protocol.session_commands import SESSION, NotifyResult, SessionNotify
@@ -80,7 +81,9 @@ class NotifyFreedesktop(Provider):
     async def notify(self, asked: SessionNotify) -> NotifyResult:
         """Show one, and wait for what the user does where asked."""
         with self._open.showing() as server:
-            number = await self._show(asked)
+            # Cancelled between the call and its answer, the notification would stay with nobody knowing its number.
+            with anyio.CancelScope(shield=True):
+                number = await self._show(asked)
             if not asked.wait_for_user:
                 return NotifyResult(id=number, outcome="shown")
             watched = self._open.watch(number, server)
