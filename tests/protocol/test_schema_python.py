@@ -72,9 +72,7 @@ def test_types(annotation: Any, kind: Type) -> None:
     assert from_python(annotation) == kind
 
 
-@pytest.mark.parametrize(
-    "annotation", [bytes, tuple[int, ...], Literal[1, 2], set[str], object]
-)
+@pytest.mark.parametrize("annotation", [bytes, tuple[int, ...], Literal[1, 2], set[str], object])
 def test_what_qapi_has_no_type_for(annotation: Any) -> None:
     with pytest.raises(TypeError, match="QAPI has no type for"):
         from_python(annotation)
