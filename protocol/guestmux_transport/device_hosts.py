@@ -89,6 +89,8 @@ class DeviceHosts:
             self._current.edge(events)
 
     def _host_came(self) -> None:
+        if self._current is not None:
+            self._keep(self._current.unanswered)
         early = self._early if self._clock() <= self._early_until else b""
         self._early = b""
         self._current = self._untaken = Pipe(
@@ -98,18 +100,23 @@ class DeviceHosts:
 
     def _host_left(self) -> None:
         pieces, ending = self._read_out()
-        leftovers, early = _split(b"".join(pieces))
         if self.must_restart:
             self.must_restart = False
-        elif leftovers and self._current is None:
+        elif pieces and self._current is None:
             self._host_came()  # and left, both since the last look
+        unanswered = self._current.unanswered if self._current else b""
+        leftovers, early = _split(unanswered, b"".join(pieces))
         if self._current is not None:
             self._current.detach([leftovers] if leftovers else [])
             self._current = None
-        self._early, self._early_until = early, self._clock() + EARLY_SECONDS
+        self._keep(early)
         if ending == errno.EAGAIN:
             self._host_came()  # no end of file: another one is there already
         self._on_change()
+
+    def _keep(self, untrusted_early: bytes) -> None:
+        if untrusted_early:
+            self._early, self._early_until = untrusted_early, self._clock() + EARLY_SECONDS
 
     def _read_out(self) -> tuple[list[bytes], int]:
         """Empty the device's input, so that the next host's bytes begin the next host's pipe; see `read_out`."""
@@ -119,17 +126,28 @@ class DeviceHosts:
 
     def _let_go(self, pipe: Pipe) -> None:
         if pipe is self._current:
+            if pipe.gone:
+                self._keep(pipe.unanswered)
             self._current = None
             self.must_restart = not pipe.gone
             self._on_change()
 
 
-def _split(untrusted_input: bytes) -> tuple[bytes, bytes]:
+def _split(untrusted_unanswered: bytes, untrusted_input: bytes) -> tuple[bytes, bytes]:
     """What the host that left had sent, and what the next one has.
 
     virtio_console learns of hosts by messages that a work queue looks at, and of data by interrupts: when a host is
-    seen to leave, the first bytes of the next may be in the queue already. A client that begins without waiting for
-    a greeting marks its beginning by 0xFF (guest-sync-delimited), which nothing else contains.
+    seen to leave, the first bytes of the next may be in the queue, or have been received as if they were the
+    first one's. A client that begins without waiting for a greeting marks its beginning by 0xFF
+    (guest-sync-delimited), which nothing else contains.
+
+    Args:
+        untrusted_unanswered: received since the last 0xFF, and not answered.
+        untrusted_input: not received yet.
     """
     mark = untrusted_input.rfind(b"\xff")
-    return (untrusted_input, b"") if mark < 0 else (untrusted_input[:mark], untrusted_input[mark:])
+    if mark >= 0:
+        return untrusted_input[:mark], untrusted_input[mark:]
+    if untrusted_unanswered:
+        return b"", untrusted_unanswered + untrusted_input
+    return untrusted_input, b""

@@ -30,6 +30,9 @@ LOW_WATER: Final = 64 * 1024
 HIGH_WATER: Final = 1024 * 1024
 """Writers should await drain() before write() when more than this is pending."""
 
+UNANSWERED_BYTES: Final = 4096
+"""Most remembered of a host's beginning: what a virtio port gives in one read, and far more than a guest-sync."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class Pipe:
     Attributes:
         name: the address, for logs.
         received: bytes that receive() gave so far.
+        unanswered: what receive() gave from the last 0xFF on, as long as nothing was written since.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Pipe:
     ) -> None:
         self.name = name
         self.received = 0
+        self.unanswered = b""
         self._fd = fd
         self._on_close = on_close
         self._half_close = half_close
@@ -110,6 +115,7 @@ class Pipe:
             self._steps_left = STEPS_PER_TURN
             await self._readable.wait()
         self.received += len(data)
+        self._remember(data)
         return data
 
     def write(self, data: bytes) -> None:
@@ -202,6 +208,15 @@ class Pipe:
         self._end_reading()
         self.lose()
 
+    def _remember(self, untrusted_data: bytes) -> None:
+        mark = untrusted_data.rfind(b"\xff")
+        if mark >= 0:
+            self.unanswered = untrusted_data[mark:]
+        elif self.unanswered:
+            self.unanswered += untrusted_data
+        if len(self.unanswered) > UNANSWERED_BYTES:
+            self.unanswered = b""
+
     def _take(self) -> bytes | None:
         """The next bytes, b"" at the end, None when there are none yet."""
         if self._leftovers:
@@ -243,6 +258,7 @@ class Pipe:
         try:
             while taken < len(share):
                 taken += os.write(self._fd, share[taken : taken + self._write_bytes])
+                self.unanswered = b""
         except BlockingIOError:
             return taken
         except OSError as error:

@@ -141,6 +141,32 @@ async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_one_before_
         os.close(second)
 
 
+@pytest.mark.parametrize("answer", [b"", b"answer"])
+async def test_a_beginning_that_nobody_answered_is_the_next_hosts(answer: bytes) -> None:
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None)
+        first = come(path, b"first\xffsecond")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, 12) == b"first\xffsecond"
+        pipe.write(answer)
+        os.write(first, b" host")
+        os.close(first)
+        await pipe.wait_closed()
+        pipe.close()
+        second = come(path, b" and more")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        expected = b" and more" if answer else b"\xffsecond host and more"
+        assert await receive_exactly(pipe, len(expected)) == expected
+        hosts.close()
+        os.close(second)
+
+
 async def test_a_host_that_came_while_the_one_before_is_seen_leaving() -> None:
     with pty_pair() as (device, path):
         hosts = DeviceHosts("test", os.dup(device), lambda: None)
