@@ -26,7 +26,12 @@ class Login:
         self.user = user
         self.session = session
         properties = self.properties()
-        self._cgroup = f"user.slice/user-{properties['User']}.slice/{properties['Scope']}"
+        scope = properties["Scope"]
+        # logind shows a session before systemd has made its scope, and its processes are to be put into that.
+        guest.wait_for(
+            f"{scope} of {user}", lambda: guest.systemctl("is-active", scope, check=False) == "active"
+        )
+        self._cgroup = f"user.slice/user-{properties['User']}.slice/{scope}"
         self._environment = user_environment(user) | {
             "XDG_SESSION_ID": session,
             "XDG_SESSION_TYPE": properties["Type"],
