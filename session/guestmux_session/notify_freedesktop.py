@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-import anyio
 from msgspec import UNSET
 
 from guestmux_protocol.session_commands import SESSION, NotifyResult, SessionNotify
@@ -81,9 +81,7 @@ class NotifyFreedesktop(Provider):
     async def notify(self, asked: SessionNotify) -> NotifyResult:
         """Show one, and wait for what the user does where asked."""
         with self._open.showing() as server:
-            # Cancelled between the call and its answer, the notification would stay with nobody knowing its number.
-            with anyio.CancelScope(shield=True):
-                number = await self._show(asked)
+            number = await self._shown(asked)
             if not asked.wait_for_user:
                 return NotifyResult(id=number, outcome="shown")
             watched = self._open.watch(number, server)
@@ -92,6 +90,15 @@ class NotifyFreedesktop(Provider):
         finally:
             self._open.forget(number, watched)
         return NotifyResult(id=number, outcome=ending.outcome, action=ending.action or UNSET)
+
+    async def _shown(self, asked: SessionNotify) -> int:
+        """Show one. Its number is waited for even when cancelled: without it nobody could take it away again."""
+        showing = asyncio.ensure_future(self._show(asked))
+        try:
+            return await asyncio.shield(showing)
+        except asyncio.CancelledError:
+            self._close(await showing)
+            raise
 
     async def _show(self, asked: SessionNotify) -> int:
         with explained(FAILED):

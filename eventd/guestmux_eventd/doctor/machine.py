@@ -24,7 +24,7 @@ async def run_tool(*command: str) -> str | None:
     with anyio.move_on_after(PATIENCE):
         try:
             done = await anyio.run_process(
-                command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, check=False, env=environment
+                command, input=b"", stdout=PIPE, stderr=DEVNULL, check=False, env=environment
             )
         except OSError:
             return None
