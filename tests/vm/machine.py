@@ -25,6 +25,8 @@ BOOT_SECONDS = 120.0
 FIRST_VT = 8
 """Virtual terminals from here on get no getty of logind's own."""
 
+MANAGER = ("org.guestmux.Manager1", "/org/guestmux/Manager1", "org.guestmux.Manager1")
+
 EVENTD = "guestmux-eventd.service"
 
 
@@ -37,18 +39,17 @@ class Machine(GuestSystem):
 
     wait_seconds = WAIT_SECONDS
 
-    def __init__(self, image: Image, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, image: Image, folder: Path) -> None:
         self._image = image
         self._folder = folder
-        self._stack = stack
         self._disk = folder / "disk.qcow2"
         self._generation = 0
         self._terminals: dict[str, Terminal] = {}
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b"]
         subprocess.run([*command, str(image.disk), str(self._disk)], check=True)
-        self.qemu = self._start()
+        self._running = ExitStack()
+        self.qemu = self._start(self._running)
         self._control = Control(self.qemu.socket("control"))
-        stack.callback(lambda: self._control.close())
 
     def __repr__(self) -> str:
         return f"<Machine {self.qemu!r}>"
@@ -109,11 +110,78 @@ class Machine(GuestSystem):
         """The process of eventd; 0 when it does not run."""
         return int(self.systemctl("show", "--value", "--property=MainPID", EVENTD))
 
-    def _start(self, *options: str) -> Qemu:
+    def eventd_memory(self) -> int:
+        """Resident bytes of eventd."""
+        status = self.run(["grep", "VmRSS", f"/proc/{self.eventd_pid()}/status"]).stdout
+        return int(status.split()[1]) * 1024
+
+    def said_since_start(self) -> str:
+        """What eventd logged since it was started last."""
+        invocation = self.systemctl("show", "--value", "--property=InvocationID", EVENTD)
+        return self.run(["journalctl", "--output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}"]).stdout
+
+    def has_host(self) -> bool:
+        """Whether eventd knows of a host on any port."""
+        answer = self.busctl("get-property", *MANAGER, "HostConnected")
+        return bool(answer["data"])
+
+    def reboot(self) -> None:
+        """Reboot, and wait until all is up again. Hosts stay connected to QEMU."""
+        self.qemu.monitor.forget_events()
+        self.run(["systemctl", "--no-block", "reboot"])
+        self.qemu.monitor.event("RESET", guest=True)
+        self.wait_booted()
+
+    def suspend(self) -> None:
+        """Have the machine sleep (S3), and wait until it does."""
+        self.qemu.monitor.forget_events()
+        self.run(["systemctl", "--no-block", "suspend"])
+        self.qemu.monitor.event("SUSPEND")
+
+    def wake_up(self) -> None:
+        """Press the power button of a machine that sleeps."""
+        self.qemu.monitor.execute("system_wakeup")
+        self.qemu.monitor.event("WAKEUP")
+
+    def migrate(self) -> None:
+        """Move on to another QEMU process. Its sockets are others, and nobody is connected to them."""
+        with self.migrating():
+            pass
+
+    @contextmanager
+    def migrating(self) -> Iterator[Qemu]:
+        """Move on to another QEMU process, which is given to the block before, and has the machine after it."""
+        running = ExitStack()
+        channel = f"unix:{self._folder / 'migration'}"
+        there = self._start(running, "-incoming", channel)
+        try:
+            yield there
+            self._move(there, channel)
+        except BaseException:
+            running.close()
+            raise
+        self._running.close()
+        self._running, self.qemu = running, there
+        self._control = Control(there.socket("control"))
+
+    def _move(self, there: Qemu, channel: str) -> None:
+        self._control.close()
+        capability = {"capability": "events", "state": True}
+        self.qemu.monitor.execute("migrate-set-capabilities", {"capabilities": [capability]})
+        self.qemu.monitor.execute("migrate", {"uri": channel})
+        self.qemu.monitor.event("MIGRATION", status="completed")
+        there.monitor.event("RESUME")
+
+    def switch_off(self) -> None:
+        """Take the power away."""
+        self._control.close()
+        self._running.close()
+
+    def _start(self, running: ExitStack, *options: str) -> Qemu:
         self._generation += 1
         folder = self._folder / str(self._generation)
         folder.mkdir()
-        return self._stack.enter_context(running_qemu(folder, self._image, self._disk, *options))
+        return running.enter_context(running_qemu(folder, self._image, self._disk, *options))
 
 
 @contextmanager
@@ -123,8 +191,10 @@ def booted_machine() -> Iterator[Machine]:
     Raises:
         GuestError, ImageError, InstallError, QemuError: it could not be made.
     """
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="guestmux-vm-")))
-        machine = Machine(vm_image(), folder, stack)
-        machine.wait_booted()
-        yield machine
+    with tempfile.TemporaryDirectory(prefix="guestmux-vm-") as folder:
+        machine = Machine(vm_image(), Path(folder))
+        try:
+            machine.wait_booted()
+            yield machine
+        finally:
+            machine.switch_off()

@@ -1,0 +1,77 @@
+"""eventd as systemd's service with real ports: it is killed, its ports go and come, others hold them."""
+
+import pytest
+
+from guestmux import blocking
+from guestmux.event import Disconnected, Reconnected
+from tests.vm.machine import EVENTD, Machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+
+STOCK = "qemu-guest-agent.service"
+
+
+def test_killed_and_started_again_under_a_connected_host(machine: Machine, guest: blocking.Guest) -> None:
+    with guest.events(timeout=100) as stream:
+        epoch = stream.position.epoch if stream.position else ""
+        machine.systemctl("kill", "--signal=KILL", EVENTD)
+        gone, back = next(stream), next(stream)
+        assert isinstance(gone, Disconnected)
+        assert isinstance(back, Reconnected)
+        assert not back.resumed
+        assert back.epoch != epoch
+        guest.ping()
+    machine.wait_for("eventd", machine.eventd_runs)
+
+
+def test_killed_in_the_middle_of_a_call(machine: Machine) -> None:
+    with machine.host("qmp") as host:
+        host.greeted("oob")
+        host.request("session-info", key="exec-oob", session="user:carol", wait=60)
+        assert host.ask("guest-ping", key="exec-oob")["return"] == {}
+        machine.systemctl("kill", "--signal=KILL", EVENTD)
+        host.greeted()
+        host.request("guest-ping", request_id="mine")
+        assert host.message() == {"return": {}, "id": "mine"}
+    machine.wait_for("eventd", machine.eventd_runs)
+
+
+def test_a_port_unplugged_and_plugged_in_again(machine: Machine) -> None:
+    pid = machine.eventd_pid()
+    with machine.host("qmp") as host, machine.host("qga") as other:
+        host.greeted()
+        machine.qemu.unplug("qmp")
+        machine.wait_for("a word on it", lambda: "it was unplugged" in machine.said_since_start())
+        assert other.ask("guest-ping")["return"] == {}
+        machine.qemu.plug("qmp")
+        # QEMU kept the connection; what is behind it is new.
+        host.greeted()
+        assert host.ask("guest-ping")["return"] == {}
+    assert machine.eventd_pid() == pid
+
+
+def test_a_port_that_appears_starts_eventd(machine: Machine) -> None:
+    machine.systemctl("stop", EVENTD)
+    machine.qemu.unplug("qmp")
+    with machine.host("qmp") as host:
+        machine.qemu.plug("qmp")
+        host.greeted()
+    machine.wait_for("eventd", machine.eventd_runs)
+
+
+def test_the_stock_agent_keeps_its_port_and_eventd_says_so(machine: Machine) -> None:
+    machine.systemctl("stop", EVENTD)
+    machine.systemctl("unmask", STOCK)
+    machine.systemctl("start", STOCK)
+    try:
+        machine.systemctl("start", EVENTD)
+        assert "another process holds the port; is qemu-ga running?" in machine.said_since_start()
+        with machine.host("qmp") as host, machine.host("qga") as stock:
+            host.greeted()
+            assert stock.ask("guest-sync", id=1)["return"] == 1
+            assert "error" in stock.ask("guest-get-sessions")
+    finally:
+        machine.systemctl("stop", STOCK)
+        machine.systemctl("mask", STOCK)
+    with machine.host("qga") as host:
+        assert "return" in host.ask("guest-get-sessions")
