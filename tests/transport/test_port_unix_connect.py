@@ -77,7 +77,9 @@ async def test_each_distinct_failure_is_logged_once(path: Path, caplog: pytest.L
             listener.bind(str(path))
             sleep.step(3)
             await turns()
-            assert caplog.messages == [
+            # asyncio may log here what a bare D-Bus library left behind in an earlier test.
+            ours = [record.getMessage() for record in caplog.records if record.name.startswith("guestmux")]
+            assert ours == [
                 f"unix-connect:{path}: not found",
                 f"unix-connect:{path}: connection refused; nobody listens there",
             ]
