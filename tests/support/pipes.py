@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from guestmux_transport.edge import edge_poller
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import Pipe
@@ -145,3 +147,8 @@ async def until_readable(fd: int) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(fd)
+
+
+def our_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What guestmux logged: asyncio may log what a bare D-Bus library left behind in an earlier test."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("guestmux")]

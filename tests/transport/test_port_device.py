@@ -22,6 +22,7 @@ from tests.support.pipes import (
     SteppedSleep,
     hosts_of,
     open_descriptors,
+    our_messages,
     pty_pair,
     receive_all,
     receive_exactly,
@@ -282,7 +283,7 @@ async def test_a_terminal_whose_other_side_closed_is_opened_again_by_its_path(
         assert port.state == "BROKEN"
         sleep.step(3)
         await turns()
-        assert caplog.messages == [
+        assert our_messages(caplog) == [
             f"device:{link}: the other side closed the device, or it was unplugged",
             f"device:{link}: not found",
         ]

@@ -8,7 +8,7 @@ import pytest
 from guestmux_protocol.addresses import UnixConnect
 from guestmux_transport.port import open_port
 from guestmux_transport.reopening import FIRST_DELAY
-from tests.support.pipes import SteppedSleep, hosts_of, turns
+from tests.support.pipes import SteppedSleep, hosts_of, our_messages, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -77,9 +77,7 @@ async def test_each_distinct_failure_is_logged_once(path: Path, caplog: pytest.L
             listener.bind(str(path))
             sleep.step(3)
             await turns()
-            # asyncio may log here what a bare D-Bus library left behind in an earlier test.
-            ours = [record.getMessage() for record in caplog.records if record.name.startswith("guestmux")]
-            assert ours == [
+            assert our_messages(caplog) == [
                 f"unix-connect:{path}: not found",
                 f"unix-connect:{path}: connection refused; nobody listens there",
             ]
