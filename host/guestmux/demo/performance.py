@@ -45,11 +45,14 @@ def perform(*, guest: str, keep: bool) -> int:
 
 async def _perform_until_interrupted(guest: str, keep: bool) -> int:
     status = EXIT_INTERRUPTED
+    interrupted = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, interrupted)
         async with _stage(guest) as stage:
             view = View()
-            status = await _play(stage, view, shut_down=stage.comes_back or not keep)
+            played = await _play(stage, view, shut_down=stage.comes_back or not keep)
+            # An act that the interruption cut short is no act that did not hold.
+            status = EXIT_INTERRUPTED if interrupted.is_set() else played
             if keep:
                 view.commands([*_commands(stage), *await stage.keep_going()])
                 await anyio.sleep_forever()
@@ -91,7 +94,8 @@ def _stage(guest: str) -> AbstractAsyncContextManager[Stage]:
     return container_stage() if guest == CONTAINER else private_stage()
 
 
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+async def _cancel_on_signal(scope: anyio.CancelScope, interrupted: anyio.Event) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for _signal in signals:
+            interrupted.set()
             scope.cancel()
