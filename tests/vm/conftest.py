@@ -49,7 +49,7 @@ def machine(machines: Machines, request: pytest.FixtureRequest) -> Iterator[Mach
     if request.session.testsfailed > failed_before:
         machines.discard()
         return
-    machine.wait_for("an empty machine", lambda: not machine.sessions())
+    machine.wait_for("an empty machine", lambda: not machine.sessions() and not machine.has_host())
     assert machine.eventd_runs()
 
 

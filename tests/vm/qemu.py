@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from qemu.qmp import ExecuteError
+
 from tests.vm.image import CONTROL_PORT, Image
 from tests.vm.monitor import Monitor, connected
 
@@ -62,7 +64,16 @@ class Qemu:
 
     def plug(self, port: str) -> None:
         """Plug a port in."""
-        self.monitor.execute("device_add", port_device(port))
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.monitor.execute("device_add", port_device(port))
+                return
+            except ExecuteError as error:
+                # Shortly after it was unplugged QEMU still has the old device, which holds the chardev.
+                if "in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def unplug(self, port: str) -> None:
         """Unplug a port; its socket stays."""
