@@ -53,6 +53,8 @@ class Command:
         arguments: the type of its arguments.
         returns: the type of its result.
         python: the class that its arguments are built as; None for a command that an agent declared.
+        success_response: False: only a failure is answered, since a success leaves nobody to answer (QAPI's
+            `success-response`).
     """
 
     name: str
@@ -60,6 +62,7 @@ class Command:
     arguments: Object
     returns: Type
     python: type[Arguments] | None = None
+    success_response: bool = True
 
     def check(self, arguments: dict[str, Any]) -> None:
         """Validate decoded arguments.
@@ -98,13 +101,16 @@ CommandClass = TypeVar("CommandClass", bound=type[Arguments])
 EventClass = TypeVar("EventClass", bound=type[Data])
 
 
-def command(table: dict[str, Command], name: str, returns: Any) -> Callable[[CommandClass], CommandClass]:
+def command(
+    table: dict[str, Command], name: str, returns: Any, *, success_response: bool = True
+) -> Callable[[CommandClass], CommandClass]:
     """Enter a class of arguments into a table of commands; its docstring is the command's documentation."""
 
     def enter(cls: CommandClass) -> CommandClass:
         arguments = from_python(cls)
         assert isinstance(arguments, Object)
-        table[name] = Command(name, inspect.cleandoc(cls.__doc__ or ""), arguments, from_python(returns), cls)
+        doc = inspect.cleandoc(cls.__doc__ or "")
+        table[name] = Command(name, doc, arguments, from_python(returns), cls, success_response)
         return cls
 
     return enter
