@@ -50,9 +50,12 @@ bus:
 # ---- what people run ------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: .venv/.installed bus ## Show the main job; KEEP=1 leaves it running, GUEST=container boots a real guest
-ifeq ($(GUEST),container)
+demo: .venv/.installed bus ## Show the main job; KEEP=1 leaves it running, GUEST=container or vm boots a real guest
+ifneq ($(filter container vm,$(GUEST)),)
 	@$(NEED_CONTAINER)
+endif
+ifeq ($(GUEST),vm)
+	@$(NEED_VM)
 endif
 	.venv/bin/python -m guestmux.demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(GUEST),--guest $(GUEST))
 

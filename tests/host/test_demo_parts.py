@@ -11,10 +11,11 @@ import pytest
 
 import guestmux
 from guestmux.demo import private_bus as demo_bus
-from guestmux.demo import stage_container, watch
+from guestmux.demo import stage_booted, watch
 from guestmux.demo.children import Children, children
 from guestmux.demo.errors import DemoError, NotHeld, leaves
 from guestmux.demo.latency import Latencies
+from guestmux.demo.performance import STAGES
 from guestmux.demo.room import ALICE, BOB, Room, room
 from guestmux.demo.stage import Stage
 from guestmux.demo.standin_desktop import NOTIFICATIONS, NOTIFICATIONS_PATH
@@ -104,10 +105,13 @@ async def test_a_missing_dbus_daemon_is_named(monkeypatch: pytest.MonkeyPatch, r
         await demo_bus.start_bus(place, running, place.folder)
 
 
-async def test_a_container_needs_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(stage_container, "CHECKOUT", tmp_path)
-    with pytest.raises(DemoError, match="needs a checkout"):
-        async with stage_container.container_stage():
+@pytest.mark.parametrize("guest", ["container", "vm"])
+async def test_a_booted_guest_needs_a_checkout(
+    guest: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stage_booted, "CHECKOUT", tmp_path)
+    with pytest.raises(DemoError, match=f"make demo GUEST={guest}"):
+        async with STAGES[guest]():
             pass
 
 
@@ -179,6 +183,8 @@ class NoStage:
     """A guest where nobody can log in."""
 
     comes_back = True
+    pace = 1.0
+    one_clock = True
     address = "unix:/nowhere"
     setting = ()
     users = ("alice", "bob")

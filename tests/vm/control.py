@@ -6,9 +6,13 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 GRACE = 30.0
 """Seconds beyond a command's own for its reply to come: a busy emulator is slow to start a process."""
+
+GONE = 255
+"""The status of a command for a machine that is off, as ssh has it."""
 
 
 class Control:
@@ -39,6 +43,9 @@ class Control:
             environment: all that it has.
             timeout: seconds until the guest kills it.
 
+        Returns:
+            what became of it; of a machine that is off, status GONE.
+
         Raises:
             subprocess.TimeoutExpired: it was killed, or the machine does not answer at all.
         """
@@ -52,10 +59,18 @@ class Control:
         self._socket.settimeout(timeout + GRACE)
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
-            while (reply := json.loads(self._lines.readline()))["id"] != request_id:
-                pass  # of a command that the machine was too late with
+            reply = self._reply(request_id)
         except TimeoutError as error:
             raise subprocess.TimeoutExpired(command, timeout) from error
+        except (EOFError, ConnectionError):
+            return subprocess.CompletedProcess(command, GONE, "", "the machine is off\n")
         if reply["status"] == 124:
             raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, reply["status"], reply["stdout"], reply["stderr"])
+
+    def _reply(self, request_id: int) -> Any:
+        while line := self._lines.readline():
+            # Another number is of a command that the machine was too late with.
+            if (reply := json.loads(line))["id"] == request_id:
+                return reply
+        raise EOFError

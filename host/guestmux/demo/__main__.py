@@ -38,9 +38,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--guest",
-        choices=["private", "container"],
+        choices=["private", "container", "vm"],
         default="private",
-        help="container: boot a real Debian guest with systemd-nspawn (root, and a checkout of the source)",
+        help="container: boot a real Debian guest with systemd-nspawn; vm: in QEMU, emulated, with a real virtio-serial"
+        " port (both: root, and a checkout of the source)",
     )
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
@@ -17,19 +18,25 @@ from guestmux.demo.exits import EXIT_HELD, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_N
 from guestmux.demo.stage import Stage
 from guestmux.demo.stage_container import container_stage
 from guestmux.demo.stage_private import private_stage
+from guestmux.demo.stage_vm import vm_stage
 from guestmux.demo.story import Story
 from guestmux.demo.view import View
-from guestmux.demo.watch import EventWatch
+from guestmux.demo.watch import PATIENCE, EventWatch
 from guestmux.guest import ADDRESS_VARIABLE
 
-CONTAINER: Final = "container"
+STAGES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Stage]]]] = {
+    "private": private_stage,
+    "container": container_stage,
+    "vm": vm_stage,
+}
+"""The kinds of guest, as --guest takes them."""
 
 
 def perform(*, guest: str, keep: bool) -> int:
     """Perform once; returns the exit status.
 
     Args:
-        guest: "private" or "container".
+        guest: a key of STAGES.
         keep: leave all running at the end, until Ctrl-C.
     """
     failures: list[BaseException] = []
@@ -48,7 +55,7 @@ async def _perform_until_interrupted(guest: str, keep: bool) -> int:
     interrupted = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, interrupted)
-        async with _stage(guest) as stage:
+        async with STAGES[guest]() as stage:
             view = View()
             played = await _play(stage, view, shut_down=stage.comes_back or not keep)
             # An act that the interruption cut short is no act that did not hold.
@@ -62,7 +69,7 @@ async def _perform_until_interrupted(guest: str, keep: bool) -> int:
 
 async def _play(stage: Stage, view: View, *, shut_down: bool) -> int:
     view.opening(stage.setting, stage.address)
-    watch = EventWatch(view)
+    watch = EventWatch(view, PATIENCE * stage.pace)
     async with (
         guestmux.connect(stage.address) as guest,
         guest.events() as stream,
@@ -72,7 +79,9 @@ async def _play(stage: Stage, view: View, *, shut_down: bool) -> int:
         story = Story(stage, guest, watch, view)
         await story.play(shut_down=shut_down)
         tasks.cancel_scope.cancel()
-    view.summary(story.shown, story.missed, watch.latencies, story.latencies)
+    clocks = "" if stage.one_clock else ", by two clocks that do not agree"
+    events = f"{watch.latencies}, from eventd's stamp to the host{clocks}"
+    view.summary(story.shown, story.missed, events, story.latencies)
     return EXIT_MISSED if story.missed else EXIT_HELD
 
 
@@ -88,10 +97,6 @@ def _commands(stage: Stage) -> list[tuple[str, str]]:
         (f"{program} call session-get-info --session user:{second}", "any command, in any session"),
         (f"{program} schema", "all commands and events"),
     ]
-
-
-def _stage(guest: str) -> AbstractAsyncContextManager[Stage]:
-    return container_stage() if guest == CONTAINER else private_stage()
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, interrupted: anyio.Event) -> None:

@@ -15,6 +15,12 @@ class Stage(Protocol):
     comes_back: bool
     """Whether it can go on after a shutdown."""
 
+    pace: float
+    """How many times longer than on an idle machine things may take."""
+
+    one_clock: bool
+    """Whether the guest's clock is this machine's; a virtual machine's own is off by up to a second."""
+
     @property
     def address(self) -> str:
         """How the host reaches eventd, as `guestmux -c` takes it."""

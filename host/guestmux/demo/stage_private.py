@@ -35,6 +35,8 @@ class PrivateStage:
     """
 
     comes_back = True
+    pace = 1.0
+    one_clock = True
 
     def __init__(self, place: Room, running: Children, bus_address: str, control: StandinControl) -> None:
         self._room = place

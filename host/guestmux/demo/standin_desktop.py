@@ -20,6 +20,7 @@ from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Results
 from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import BusError
+from guestmux_transport.sd_notify import notify
 
 NOTIFICATIONS: Final = "org.freedesktop.Notifications"
 NOTIFICATIONS_PATH: Final = "/org/freedesktop/Notifications"
@@ -95,7 +96,7 @@ class StandinLocker:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Serve until a bus is gone. Says "ready" on standard output.
+    """Serve until a bus is gone. Says "ready" on standard output, and to systemd where that started it.
 
     Raises:
         BusError: a bus is gone.
@@ -114,6 +115,7 @@ async def serve(options: argparse.Namespace) -> None:
         await session_bus.request_name(NOTIFICATIONS)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
+        notify("READY=1")
         await session_bus.wait_lost()
         tasks.cancel_scope.cancel()
 

@@ -72,10 +72,10 @@ class Story:
     async def _play_act(self, what: str, act: Act) -> bool:
         """Play an act; returns whether all of it held."""
         try:
-            with anyio.fail_after(ACT_PATIENCE):
+            with anyio.fail_after(ACT_PATIENCE * self._stage.pace):
                 await act()
         except TimeoutError:
-            self._miss(f"{what}: no end within {ACT_PATIENCE:g} s")
+            self._miss(f"{what}: no end within {ACT_PATIENCE * self._stage.pace:g} s")
         except (guestmux.GuestmuxError, RemoteError, BusError) as error:
             self._miss(f"{what}: {error}")
         else:
@@ -207,7 +207,7 @@ class Story:
             session=self._sessions[user],
             actions=dict([BUTTON]),
             wait_for_user=True,
-            timeout=PATIENCE,
+            timeout=PATIENCE * self._stage.pace,
         )
 
     async def _ask(self, what: str, call: Awaitable[Any], tell: Callable[[Any], str] | None = None) -> Any:

@@ -94,16 +94,21 @@ class View:
             )
         self._console.print(table)
 
-    def summary(
-        self, shown: Sequence[str], missed: Sequence[str], events: Latencies, calls: Latencies
-    ) -> None:
-        """Show how it went."""
+    def summary(self, shown: Sequence[str], missed: Sequence[str], events: str, calls: Latencies) -> None:
+        """Show how it went.
+
+        Args:
+            shown: what held.
+            missed: what did not.
+            events: how many, and how fast.
+            calls: how fast.
+        """
         self._line("")
         self._line(f"[bold]Summary[/] {self._rule * 53}")
         for text in missed:
             self.not_held(text)
         self._line(f"  shown   {escape(', '.join(shown))}")
-        self._line(f"  events  {events}, from eventd's stamp to the host")
+        self._line(f"  events  {events}")
         self._line(f"  calls   {calls}, from the host into a session and back")
         verdict = f"[bold red]{len(missed)} did not hold[/]" if missed else "[bold green]everything held[/]"
         self._line(f"  result  {verdict}, {time.monotonic() - self._began:.1f} s")

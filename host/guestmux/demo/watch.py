@@ -19,14 +19,19 @@ PATIENCE: Final = 8.0
 class EventWatch:
     """Follows a stream of events.
 
+    Args:
+        view: where they are shown.
+        patience: seconds in which an expected event has to come.
+
     Attributes:
-        latencies: from eventd's stamp to the host; both clocks are this machine's.
+        latencies: from eventd's stamp to the host, by two clocks where the guest has one of its own.
         faults: what a stream of events should not do, as far as it was seen.
         may_end: the guest is about to switch itself off, and the connection to end with it.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, patience: float = PATIENCE) -> None:
         self._view = view
+        self._patience = patience
         self._open: list[guestmux.Event] = []
         self._came = anyio.Event()
         self._last_seq: int | None = None
@@ -57,7 +62,7 @@ class EventWatch:
             NotHeld: it did not come in time.
         """
         wanted = {member.replace("_", "-"): value for member, value in members.items()}
-        with anyio.move_on_after(PATIENCE):
+        with anyio.move_on_after(self._patience):
             while True:
                 for event in self._open:
                     if event.name == name and wanted.items() <= event.data.items():
@@ -65,7 +70,7 @@ class EventWatch:
                         return event
                 await self._came.wait()
         told = " ".join(f"{member}={value}" for member, value in wanted.items())
-        raise NotHeld(f"{name} {told} did not come within {PATIENCE:g} s")
+        raise NotHeld(f"{name} {told} did not come within {self._patience:g} s")
 
     def _take(self, event: guestmux.Event) -> None:
         sent = event.seconds + event.microseconds / 1_000_000
