@@ -59,6 +59,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(folder: Path) -> None:
     with start(folder) as demo:
         read_until(demo, "bob logs in")
         demo.send_signal(signal.SIGINT)
+        demo.communicate()  # it may have something to say still
     assert demo.returncode == 130
 
 
