@@ -30,7 +30,8 @@ EPILOG = """\
 ports, as DIALECT=ADDRESS:
   qga=virtio:org.qemu.guest_agent.0   speaks as qemu-ga does; silent until asked
   qmp=virtio:org.guestmux.0           speaks QMP: greeting, capabilities, events
-  addresses: virtio:NAME  device:PATH  unix-listen:PATH[,mode=0600]  unix-connect:PATH  fd:N
+  addresses: virtio:NAME  device:PATH  unix-listen:PATH[,mode=0600]  unix-connect:PATH
+             vsock-listen:CID:PORT  fd:N
 
 examples:
   guestmux-eventd --check-config

@@ -19,8 +19,13 @@ DEFAULT_SOCKET_MODE: Final = 0o600
 VIRTIO_NAME_BYTES: Final = 255
 """A virtio port's name becomes a file name under /dev/virtio-ports, and NAME_MAX is 255."""
 
+MAX_VSOCK: Final = 0xFFFFFFFF
+"""Context ids and ports are unsigned 32 bit numbers; this one is any of them (VMADDR_CID_ANY in vsock(7))."""
+
 _MODE_OPTION = ",mode="
-_PORT_FORMS = "unix-listen:PATH[,mode=0600], unix-connect:PATH, device:PATH, virtio:NAME, fd:N"
+_PORT_FORMS = (
+    "unix-listen:PATH[,mode=0600], unix-connect:PATH, device:PATH, virtio:NAME, vsock-listen:CID:PORT, fd:N"
+)
 _DIAL_FORMS = "unix:PATH, device:PATH"
 
 
@@ -76,6 +81,22 @@ class Virtio:
 
 
 @dataclass(frozen=True, slots=True)
+class VsockListen:
+    """A vsock port at which one host at a time is served.
+
+    Attributes:
+        cid: our own context id; MAX_VSOCK for any.
+        port: the port's number.
+    """
+
+    cid: int
+    port: int
+
+    def __str__(self) -> str:
+        return f"vsock-listen:{self.cid}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class InheritedFd:
     """A descriptor that was open when the process started; systemd's socket activation begins at 3."""
 
@@ -95,7 +116,7 @@ class Unix:
         return f"unix:{self.path}"
 
 
-PortAddress: TypeAlias = UnixListen | UnixConnect | Device | Virtio | InheritedFd
+PortAddress: TypeAlias = UnixListen | UnixConnect | Device | Virtio | VsockListen | InheritedFd
 DialAddress: TypeAlias = Unix | Device
 
 
@@ -115,6 +136,8 @@ def parse_port_address(text: str) -> PortAddress:
             return Device(_path(text, rest))
         case "virtio":
             return Virtio(_virtio_name(text, rest))
+        case "vsock-listen":
+            return _vsock_listen(text, rest)
         case "fd":
             return InheritedFd(_descriptor(text, rest))
     raise AddressError(f"'{text}' is no port address; accepted are {_PORT_FORMS}")
@@ -170,8 +193,20 @@ def _virtio_name(text: str, name: str) -> str:
     return name
 
 
+def _vsock_listen(text: str, rest: str) -> VsockListen:
+    cid, _, port = rest.partition(":")
+    if _is_number(cid, 10) and _is_number(port, 10) and max(int(cid), int(port)) <= MAX_VSOCK:
+        return VsockListen(int(cid), int(port))
+    raise AddressError(f"'{text}': a context id and a port must follow, as vsock-listen:3:1234")
+
+
+def _is_number(digits: str, longest: int) -> bool:
+    # isdecimal() alone takes other scripts' digits.
+    return digits.isascii() and digits.isdecimal() and len(digits) <= longest
+
+
 def _descriptor(text: str, digits: str) -> int:
-    # isdecimal() alone takes other scripts' digits; more than nine digits is beyond any C int.
-    if digits.isascii() and digits.isdecimal() and len(digits) <= 9:
+    # More than nine digits is beyond any C int.
+    if _is_number(digits, 9):
         return int(digits)
     raise AddressError(f"'{text}': the number of an open descriptor must follow, as fd:3")

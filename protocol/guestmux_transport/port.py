@@ -6,13 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol, assert_never
 
-from guestmux_protocol.addresses import Device, InheritedFd, PortAddress, UnixConnect, UnixListen, Virtio
+from guestmux_protocol.addresses import (
+    Device,
+    InheritedFd,
+    PortAddress,
+    UnixConnect,
+    UnixListen,
+    Virtio,
+    VsockListen,
+)
 from guestmux_transport.char_device import open_character_device, virtio_path
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.port_device import DevicePort
 from guestmux_transport.port_fd import open_inherited
 from guestmux_transport.port_unix_connect import UnixConnectPort
 from guestmux_transport.port_unix_listen import UnixListenPort
+from guestmux_transport.port_vsock_listen import VsockListenPort
 from guestmux_transport.reopening import Sleep
 
 
@@ -57,6 +66,8 @@ def open_port(address: PortAddress, *, sleep: Sleep = asyncio.sleep) -> Port:
             return DevicePort(
                 address, lambda: open_character_device(str(address), virtio_path(name)), sleep=sleep
             )
+        case VsockListen():
+            return VsockListenPort(address, sleep=sleep)
         case InheritedFd():
             return open_inherited(address, sleep=sleep)
     assert_never(address)

@@ -19,8 +19,17 @@ class AcceptingPort(ReopeningPort):
 
     def __init__(self, address: PortAddress, *, sleep: Sleep = asyncio.sleep) -> None:
         super().__init__(address, sleep=sleep)
+        self._early: socket.socket | None = None
         self._listener: socket.socket | None = None
         self._watch: Watch | None = None
+
+    def open_now(self) -> None:
+        """Listen before connections() is asked for, so that what fails is raised instead of tried again.
+
+        Raises:
+            OpenError: it cannot be had now.
+        """
+        self._early = self._listen()
 
     @abstractmethod
     def _listen(self) -> socket.socket:
@@ -42,11 +51,12 @@ class AcceptingPort(ReopeningPort):
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.stop()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in (self._listener, self._early):
+            if listener is not None:
+                listener.close()
 
     def _start(self) -> socket.socket:
-        listener = self._listen()
+        listener, self._early = self._early or self._listen(), None
         try:
             self._watch = edge_poller().watch(listener.fileno(), lambda _: self._changed.set())
         except OSError as error:

@@ -38,6 +38,15 @@ class DevicePort(ReopeningPort):
         self._open_device = open_device
         self._opens_again = opens_again
         self._hosts: DeviceHosts | None = None
+        self._early: int | None = None
+
+    def open_now(self) -> None:
+        """Open the device before connections() is asked for, so that what fails is raised instead of tried again.
+
+        Raises:
+            OpenError: it cannot be had now.
+        """
+        self._early = self._open_device()
 
     async def _next_host(self) -> Pipe | None:
         hosts = self._hosts or self._open()
@@ -75,9 +84,12 @@ class DevicePort(ReopeningPort):
         if self._hosts is not None:
             self._hosts.close()
             self._hosts = None
+        if self._early is not None:
+            os.close(self._early)
+            self._early = None
 
     def _open(self) -> DeviceHosts:
-        fd = self._open_device()
+        fd, self._early = self._early if self._early is not None else self._open_device(), None
         try:
             self._hosts = hosts = DeviceHosts(str(self.address), fd, self._changed.set)
         except OSError as error:

@@ -142,6 +142,29 @@ async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_one_before_
         os.close(second)
 
 
+@pytest.mark.parametrize(("seconds", "early"), [(0.9, b"first words"), (1.1, b"")])
+async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_host_is_seen_coming(
+    seconds: float, early: bytes
+) -> None:
+    now = 5.0
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None, clock=lambda: now)
+        for words in (b"first ", b"words"):
+            os.close(come(path, words))
+            await until_readable(device)
+            await turns()
+            assert hosts.take() is None
+        now += seconds
+        host = come(path, b" and more")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, len(early) + 9) == early + b" and more"
+        hosts.close()
+        os.close(host)
+
+
 @pytest.mark.parametrize("answer", [b"", b"answer"])
 async def test_a_beginning_that_nobody_answered_is_the_next_hosts(answer: bytes) -> None:
     with pty_pair() as (device, path):
@@ -213,12 +236,13 @@ async def test_a_hundred_hosts_that_leave_at_once_hurt_nobody() -> None:
         await turns()
         port.close()
         await serving
-        # Hosts that overlap between two looks are seen as one, but bytes come whole and in order.
+        # Hosts that overlap between two looks are seen as one, as is one that nobody saw coming and the one after it;
+        # but bytes come whole and in order.
         numbers = [
             int(text) for text in b"".join(seen).replace(b"[last]", b"").strip(b"[]").split(b"][") if text
         ]
         assert numbers == sorted(set(numbers))
-        assert seen[-1] == b"[last]"
+        assert seen[-1].endswith(b"[last]")
 
 
 async def test_a_pipe_closed_here_is_followed_by_a_new_one_for_the_same_host() -> None:
@@ -347,8 +371,10 @@ async def test_end_of_file_is_the_end_of_the_host_and_not_of_the_device(tmp_path
         for request in (b"one", b"two", b"three"):
             coming = asyncio.ensure_future(anext(hosts))
             await turns()
-            fifo.write_bytes(request)
+            writer = os.open(fifo, os.O_WRONLY)
+            os.write(writer, request)
             pipe = await coming
+            os.close(writer)
             assert await receive_all(pipe) == request
             await pipe.wait_closed()
 
@@ -465,3 +491,29 @@ def test_a_character_device_node_is_told_from_others() -> None:
     fd = open_character_device("test", "/dev/null")
     assert stat.S_ISCHR(os.fstat(fd).st_mode)
     os.close(fd)
+
+
+async def test_a_device_opened_ahead_is_used_first() -> None:
+    with pty_pair() as (host, path):
+        opened: list[int] = []
+
+        def open_device() -> int:
+            opened.append(open_character_device("tty", path))
+            return opened[-1]
+
+        port = DevicePort(Device(path), open_device)
+        port.open_now()
+        async with hosts_of(port) as hosts:
+            pipe = await anext(hosts)
+            os.write(host, b"hello")
+            assert await receive_exactly(pipe, 5) == b"hello"
+        assert len(opened) == 1
+
+
+async def test_a_device_opened_ahead_and_never_used_is_closed() -> None:
+    with pty_pair() as (_, path):
+        before = open_descriptors()
+        port = DevicePort(Device(path), lambda: open_character_device("tty", path))
+        port.open_now()
+        port.close()
+        assert open_descriptors() == before

@@ -12,9 +12,9 @@ from guestmux_protocol.addresses import Unix, UnixListen
 from guestmux_transport.dial import dial
 from guestmux_transport.edge import edge_poller
 from guestmux_transport.pipe import HIGH_WATER
-from guestmux_transport.pipe_errors import BusyError
+from guestmux_transport.pipe_errors import BusyError, NotFoundError
 from guestmux_transport.port import open_port
-from guestmux_transport.port_unix_listen import BACKLOG
+from guestmux_transport.port_unix_listen import BACKLOG, UnixListenPort
 from guestmux_transport.reopening import FIRST_DELAY
 from tests.support.pipes import SteppedSleep, host_at, hosts_of, open_descriptors, receive_all, turns
 
@@ -246,3 +246,27 @@ async def collect(hosts: object) -> int:
     async for _ in hosts:  # type: ignore[attr-defined]
         number += 1
     return number
+
+
+async def test_a_port_opened_ahead_listens_before_its_hosts_are_asked_for(path: Path) -> None:
+    port = UnixListenPort(UnixListen(str(path)))
+    port.open_now()
+    with host_at(path) as host:
+        host.send(b"early")
+        async with hosts_of(port) as hosts:
+            assert await (await anext(hosts)).receive() == b"early"
+    assert not path.exists()
+
+
+async def test_opening_ahead_raises_what_hinders_it(path: Path) -> None:
+    port = UnixListenPort(UnixListen(str(path / "nowhere")))
+    with pytest.raises(NotFoundError, match="does not exist"):
+        port.open_now()
+
+
+async def test_a_port_opened_ahead_and_never_used_is_closed(path: Path) -> None:
+    before = open_descriptors()
+    port = UnixListenPort(UnixListen(str(path)))
+    port.open_now()
+    port.close()
+    assert open_descriptors() == before

@@ -9,7 +9,15 @@ from typing import assert_never
 from guestmux_eventd.config import Config
 from guestmux_eventd.doctor.machine import Machine, user_name
 from guestmux_eventd.doctor.processes import Process, eventd_processes, holders, stock_agents
-from guestmux_protocol.addresses import Device, InheritedFd, PortAddress, UnixConnect, UnixListen, Virtio
+from guestmux_protocol.addresses import (
+    Device,
+    InheritedFd,
+    PortAddress,
+    UnixConnect,
+    UnixListen,
+    Virtio,
+    VsockListen,
+)
 from guestmux_protocol.findings import Finding, note, ok, problem
 from guestmux_transport.char_device import VIRTIO_CLASS, VIRTIO_LINKS, virtio_path
 from guestmux_transport.pipe_errors import NotFoundError
@@ -48,6 +56,8 @@ def check_port(machine: Machine, address: PortAddress) -> Finding:
     match address:
         case InheritedFd():
             return note(check, "a descriptor that eventd was started with cannot be looked at from here")
+        case VsockListen():
+            return note(check, "who listens at a vsock port cannot be looked at from here")
         case UnixConnect():
             return ok(check, "the socket is there; eventd dials it")
         case UnixListen(path):
@@ -96,7 +106,7 @@ def _missing(machine: Machine, address: PortAddress) -> str:
         case Device(path) | UnixConnect(path) | UnixListen(path):
             if not machine.path(path).exists():
                 return f"there is no {path}"
-        case InheritedFd():
+        case InheritedFd() | VsockListen():
             return ""
     return ""
 
