@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from guestmux_transport.char_device import DEVICE_WRITE_BYTES, is_hung_up, read_out
+from guestmux_transport.char_device import DEVICE_WRITE_BYTES, LEFTOVER_BYTES, is_hung_up, read_out
 from guestmux_transport.edge import GONE, edge_poller
 from guestmux_transport.pipe import Pipe
 
 EARLY_SECONDS: Final = 1.0
-"""How long after a host left the bytes that may be the next one's are kept: later they are of nobody."""
+"""How long bytes are kept whose host is not seen yet: later they are of nobody."""
 
 _UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
 
@@ -91,8 +91,7 @@ class DeviceHosts:
     def _host_came(self) -> None:
         if self._current is not None:
             self._keep(self._current.unanswered)
-        early = self._early if self._clock() <= self._early_until else b""
-        self._early = b""
+        early, self._early = self._unclaimed(), b""
         self._current = self._untaken = Pipe(
             self._name, self._fd, self._let_go, half_close=False, write_bytes=DEVICE_WRITE_BYTES, early=early
         )
@@ -100,15 +99,16 @@ class DeviceHosts:
 
     def _host_left(self) -> None:
         pieces, ending = self._read_out()
-        if self.must_restart:
-            self.must_restart = False
-        elif pieces and self._current is None:
-            self._host_came()  # and left, both since the last look
-        unanswered = self._current.unanswered if self._current else b""
-        leftovers, early = _split(unanswered, b"".join(pieces))
+        untrusted_input = b"".join(pieces)
         if self._current is not None:
+            leftovers, early = _split(self._current.unanswered, untrusted_input)
             self._current.detach([leftovers] if leftovers else [])
             self._current = None
+        elif self.must_restart or not untrusted_input:
+            _, early = _split(b"", untrusted_input)
+        else:
+            early = self._unclaimed() + untrusted_input  # of a host that is there, and not seen coming yet
+        self.must_restart = False
         self._keep(early)
         if ending == errno.EAGAIN:
             self._host_came()  # no end of file: another one is there already
@@ -116,7 +116,11 @@ class DeviceHosts:
 
     def _keep(self, untrusted_early: bytes) -> None:
         if untrusted_early:
-            self._early, self._early_until = untrusted_early, self._clock() + EARLY_SECONDS
+            self._early = untrusted_early[:LEFTOVER_BYTES]
+            self._early_until = self._clock() + EARLY_SECONDS
+
+    def _unclaimed(self) -> bytes:
+        return self._early if self._clock() <= self._early_until else b""
 
     def _read_out(self) -> tuple[list[bytes], int]:
         """Empty the device's input, so that the next host's bytes begin the next host's pipe; see `read_out`."""
