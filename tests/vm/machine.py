@@ -3,41 +3,24 @@
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.guest.container import ENTER_CGROUP, PATH, with_identity
-from tests.guest.image import USERS
-from tests.guest.system import GuestError, GuestSystem
 from tests.guest.terminal import Terminal
 from tests.support.wire_host import WireHost
 from tests.vm.control import Control
+from tests.vm.emulated import EmulatedGuest
 from tests.vm.image import Image, vm_image
 from tests.vm.qemu import SERIAL_LINES, Qemu, running_qemu
 
-WAIT_SECONDS = 40.0
-"""An emulated machine needs some seconds for what a real one does in a tenth of one."""
 
-BOOT_SECONDS = 120.0
-"""A boot takes 15 s on an idle machine."""
-
-FIRST_VT = 8
-"""Virtual terminals from here on get no getty of logind's own."""
-
-MANAGER = ("org.guestmux.Manager1", "/org/guestmux/Manager1", "org.guestmux.Manager1")
-
-EVENTD = "guestmux-eventd.service"
-
-
-class Machine(GuestSystem):
+class Machine(EmulatedGuest):
     """A virtual machine.
 
     Attributes:
         qemu: the process that it runs in now.
     """
-
-    wait_seconds = WAIT_SECONDS
 
     def __init__(self, image: Image, folder: Path) -> None:
         self._image = image
@@ -49,26 +32,10 @@ class Machine(GuestSystem):
         subprocess.run([*command, str(image.disk), str(self._disk)], check=True)
         self._running = ExitStack()
         self.qemu = self._start(self._running)
-        self._control = Control(self.qemu.socket("control"))
+        super().__init__(Control(self.qemu.socket("control")))
 
     def __repr__(self) -> str:
         return f"<Machine {self.qemu!r}>"
-
-    # -- as any guest -------------------------------------------------------------------------------------------
-
-    def execute(
-        self,
-        command: Sequence[str],
-        *,
-        user: str | None,
-        cgroup: str,
-        environment: Mapping[str, str] | None,
-        timeout: float,
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run words to their end; see `GuestSystem.execute`."""
-        words = with_identity(command, user, environment)
-        enter = ["sh", "-c", ENTER_CGROUP, "sh", f"/sys/fs/cgroup/{cgroup}"]
-        return self._control.execute([*enter, *words], {"PATH": PATH}, timeout)
 
     def open_terminal(self) -> Terminal:
         """A serial line."""
@@ -82,48 +49,11 @@ class Machine(GuestSystem):
         self._terminals[line] = terminal
         return terminal
 
-    def seat_variables(self, user: str) -> dict[str, str]:
-        """A virtual terminal for each user."""
-        return {"XDG_VTNR": str(FIRST_VT + list(USERS).index(user))}
-
     # -- as a machine -------------------------------------------------------------------------------------------
 
     def host(self, dialect: str) -> WireHost:
         """Connect to the port of a dialect, "qmp" or "qga"."""
         return WireHost(self.qemu.socket(dialect))
-
-    def wait_booted(self) -> None:
-        """Wait until all services are started, eventd among them.
-
-        Raises:
-            GuestError: one failed.
-        """
-        state = self.run(["systemctl", "is-system-running", "--wait"], check=False, timeout=BOOT_SECONDS)
-        if state.stdout.strip() != "running" or not self.eventd_runs():
-            raise GuestError(f"{state.stdout}{self.systemctl('--failed')}{self.journal('--unit', EVENTD)}")
-
-    def eventd_runs(self) -> bool:
-        """Whether eventd is up and has told systemd so."""
-        return self.systemctl("is-active", EVENTD, check=False) == "active"
-
-    def eventd_pid(self) -> int:
-        """The process of eventd; 0 when it does not run."""
-        return int(self.systemctl("show", "--value", "--property=MainPID", EVENTD))
-
-    def eventd_memory(self) -> int:
-        """Resident bytes of eventd."""
-        status = self.run(["grep", "VmRSS", f"/proc/{self.eventd_pid()}/status"]).stdout
-        return int(status.split()[1]) * 1024
-
-    def said_since_start(self) -> str:
-        """What eventd logged since it was started last."""
-        invocation = self.systemctl("show", "--value", "--property=InvocationID", EVENTD)
-        return self.run(["journalctl", "--output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}"]).stdout
-
-    def has_host(self) -> bool:
-        """Whether eventd knows of a host on any port."""
-        answer = self.busctl("get-property", *MANAGER, "HostConnected")
-        return bool(answer["data"])
 
     def reboot(self) -> None:
         """Reboot, and wait until all is up again. Hosts stay connected to QEMU."""

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vm.machine import EVENTD, Machine
+from tests.vm.emulated import EVENTD
+from tests.vm.machine import Machine
 from tests.vm.test_hosts import fill
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]

@@ -7,7 +7,8 @@ import pytest
 from guestmux import blocking
 from guestmux.event import Event
 from tests.guest.logins import Login, TerminalLogin
-from tests.vm.machine import EVENTD, Machine
+from tests.vm.emulated import EVENTD
+from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 

@@ -4,7 +4,8 @@ import pytest
 
 from guestmux import blocking
 from guestmux.event import Disconnected, Reconnected
-from tests.vm.machine import EVENTD, Machine
+from tests.vm.emulated import EVENTD
+from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
