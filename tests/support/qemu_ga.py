@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -45,3 +46,47 @@ def qemu_ga(directory: Path) -> Iterator[QemuGa]:
                 yield QemuGa(connection)
             finally:
                 process.kill()
+
+
+class QemuGaService:
+    """A qemu-ga behind a socket that outlives it, as systemd's socket activation has it.
+
+    Args:
+        directory: where the socket and its state are.
+        options: further command line options.
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.path = str(directory / "qemu-ga")
+        self._options = [str(QEMU_GA), "-m", "unix-listen", "-t", str(directory), *options]
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> QemuGaService:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._listener.close()
+
+    def start(self) -> None:
+        """Start it."""
+        fd = self._listener.fileno()
+        hand_over = f'exec 3<&{fd}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" "$@"'
+        command = ["bash", "-c", hand_over, *self._options]
+        self.process = subprocess.Popen(command, pass_fds=[fd], stderr=subprocess.DEVNULL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it; whoever connects waits for the next one."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
