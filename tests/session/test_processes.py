@@ -17,7 +17,7 @@ from guestmux_session.verbs import processes, recorded_process
 from guestmux_session.verbs.processes import Processes
 from guestmux_session.verbs.surroundings import SystemSurroundings
 from tests.support.qemu_ga import QEMU_GA, QemuGa, qemu_ga
-from tests.support.verbs import Verbs
+from tests.support.verbs import Verbs, end_all
 
 pytestmark = pytest.mark.anyio
 needs_qemu_ga = pytest.mark.skipif(QEMU_GA is None, reason="needs qemu-ga")
@@ -30,7 +30,7 @@ NEVER = 2**22 + 1
 async def part() -> AsyncIterator[Processes]:
     part = Processes(SystemSurroundings())
     yield part
-    part.close_all()
+    await end_all(part)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ async def test_a_signal_reaches_the_whole_group(verbs: Verbs, wanted: int | str)
 
 @pytest.mark.parametrize("wanted", ["NOPE", "", "SIG", 0, -9, 65, 2**40])
 async def test_what_is_no_signal_is_refused(verbs: Verbs, wanted: int | str) -> None:
-    pid = (await verbs.get("guest-exec", **shell("sleep 1000")))["pid"]
+    pid = (await verbs.get("guest-exec", **shell("exec sleep 1000")))["pid"]
     assert "there is no signal" in await verbs.refused("guest-exec-signal", pid=pid, signal=wanted)
     await verbs.get("guest-exec-signal", pid=pid, signal="KILL")
     await gone(pid)
@@ -207,10 +207,10 @@ async def test_an_ended_one_that_nobody_asks_about_makes_room_and_a_running_one_
     verbs: Verbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "MAX_PROCESSES", 2)
-    running = (await verbs.get("guest-exec", **shell("sleep 1000")))["pid"]
+    running = (await verbs.get("guest-exec", **shell("exec sleep 1000")))["pid"]
     over = (await verbs.get("guest-exec", path="/bin/true"))["pid"]
     await gone(over)
-    second = (await verbs.get("guest-exec", **shell("sleep 1000")))["pid"]
+    second = (await verbs.get("guest-exec", **shell("exec sleep 1000")))["pid"]
     assert "does not exist" in await verbs.refused("guest-exec-status", pid=over)
     assert "2 processes are running" in await verbs.refused("guest-exec", path="/bin/true")
     for pid in (running, second):
@@ -234,7 +234,7 @@ async def test_one_that_is_cancelled_while_it_starts_is_forgotten_and_reaped() -
     part = Processes(surroundings)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await Verbs(part).get("guest-exec", **shell("sleep 1000"))
+        await Verbs(part).get("guest-exec", **shell("exec sleep 1000"))
     assert scope.cancelled_caught
     await surroundings.started.wait()
     while repr(part) != "<Processes 0 of 64>":
@@ -259,7 +259,7 @@ async def test_nothing_is_left_open_by_those_that_ended_or_never_started(verbs: 
 
 async def test_an_agent_that_stops_leaves_its_processes_running() -> None:
     part = Processes(SystemSurroundings())
-    pid = (await Verbs(part).get("guest-exec", **shell("sleep 1000")))["pid"]
+    pid = (await Verbs(part).get("guest-exec", **shell("exec sleep 1000")))["pid"]
     part.close_all()
     assert Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     os.kill(pid, signal.SIGKILL)

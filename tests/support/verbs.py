@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from contextlib import suppress
 from typing import Any
 
+import anyio.lowlevel
 import msgspec
 
 from guestmux_protocol.schema import InvalidParameter, validate
 from guestmux_session.declarations import Served, commands_of
 from guestmux_session.errors import CommandError
+from guestmux_session.verbs.processes import Processes
 
 
 class Verbs:
@@ -48,6 +52,16 @@ class Verbs:
         answer = await self.call(name, **arguments)
         assert "error" in answer, answer
         return str(answer["error"]["desc"])
+
+
+async def end_all(part: Processes) -> None:
+    """Kill what a test left running, and wait until all is reaped."""
+    for process in [*part._known.values(), *part._forgotten]:
+        with suppress(CommandError):
+            process.child.send(signal.SIGKILL)
+        while process.child.running:
+            await anyio.lowlevel.checkpoint()
+    part.close_all()
 
 
 def _wire(arguments: dict[str, Any]) -> dict[str, Any]:
