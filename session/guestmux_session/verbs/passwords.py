@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
-
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.guest.accounts import GuestSetUserPassword
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import CommandError
+from guestmux_session.verbs.base64_text import decoded
 from guestmux_session.verbs.programs import Programs
 
 
@@ -24,7 +23,7 @@ class Passwords:
     @command_of(GUEST["guest-set-user-password"])
     def set_password(self, arguments: GuestSetUserPassword) -> None:
         """Give chpasswd one line, which must stay one."""
-        password = _decoded(arguments.password)
+        password = decoded(arguments.password)
         if b"\n" in password or b"\0" in password:
             raise CommandError("forbidden characters in raw password")
         user = arguments.username.encode(errors="surrogatepass")
@@ -32,10 +31,3 @@ class Passwords:
             raise CommandError("forbidden characters in username")
         options = ["--encrypted"] if arguments.crypted else []
         self._programs.run(["chpasswd", *options], "set user password", b"%s:%s\n" % (user, password))
-
-
-def _decoded(untrusted_password: str) -> bytes:
-    try:
-        return binascii.a2b_base64(untrusted_password.encode("ascii"), strict_mode=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        raise CommandError("Base64 data contains invalid characters") from error
