@@ -21,7 +21,9 @@ from guestmux.errors import (
     UnexpectedReply,
 )
 from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
+from guestmux.file import GuestFile
 from guestmux.guest import Guest, connect
+from guestmux.process import Completed, ExitStatus, Process, TerminalSize
 from guestmux.schema import GuestSchema
 from guestmux.stream import EventStream
 from guestmux_protocol.addresses import AddressError
@@ -40,14 +42,17 @@ __all__ = [
     "CommandDisabled",
     "CommandFailed",
     "CommandNotFound",
+    "Completed",
     "ConnectError",
     "ConnectionLost",
     "Disconnected",
     "Event",
     "EventStream",
+    "ExitStatus",
     "Gap",
     "Guest",
     "GuestAgentInfo",
+    "GuestFile",
     "GuestSchema",
     "GuestUser",
     "GuestmuxError",
@@ -59,11 +64,13 @@ __all__ = [
     "NotifyResult",
     "PatternError",
     "Position",
+    "Process",
     "Reconnected",
     "RemoteError",
     "Session",
     "SessionInfo",
     "Snapshot",
+    "TerminalSize",
     "UnexpectedReply",
     "__version__",
     "blocking",

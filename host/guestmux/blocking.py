@@ -20,6 +20,7 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from guestmux import guest as asynchronous
+from guestmux.blocking_calls import GuestCalls
 from guestmux.calls import ACTIVE
 from guestmux.event import Item
 from guestmux.event_queue import MAX_EVENTS
@@ -93,7 +94,7 @@ class EventStream:
         return None
 
 
-class Guest:
+class Guest(GuestCalls):
     """A connected guest. Made by `connect`; every method raises what the one of `guestmux.Guest` raises.
 
     Args:

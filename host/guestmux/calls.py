@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import msgspec
-
-from guestmux.errors import UnexpectedReply
+from guestmux.calling import Calling, read_as
 from guestmux.schema import GuestSchema
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser
 from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
@@ -17,25 +14,9 @@ from guestmux_protocol.sessions import Session
 ACTIVE = "active"
 """The session in the foreground of seat0."""
 
-T = TypeVar("T")
 
-
-class Calls(ABC):
+class Calls(Calling):
     """What can be asked of a guest. Every method raises what `call` raises, and UnexpectedReply."""
-
-    @abstractmethod
-    async def call(
-        self,
-        command: str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        session: str | None = None,
-        wait: float | None = None,
-        timeout: float | None = None,
-        **more: Any,
-    ) -> Any:
-        """Run a command; see `Guest.call`."""
 
     async def ping(self, *, timeout: float | None = None) -> None:
         """Ask eventd for a sign of life."""
@@ -134,18 +115,6 @@ class Calls(ABC):
         return read_as(
             LockState, command, await self.call(command, session=session, wait=wait, timeout=timeout)
         )
-
-
-def read_as(kind: type[T], command: str, untrusted_value: Any) -> T:
-    """A reply as the type that its command returns.
-
-    Raises:
-        UnexpectedReply: it is something else.
-    """
-    try:
-        return msgspec.convert(untrusted_value, kind)
-    except msgspec.ValidationError as error:
-        raise UnexpectedReply(f"the guest's answer to {command}: {error}") from error
 
 
 def _buttons(actions: Sequence[NotifyAction] | Mapping[str, str]) -> list[dict[str, str]]:

@@ -23,8 +23,13 @@ from guestmux.errors import (
     NotConnected,
 )
 from guestmux.event_queue import MAX_EVENTS
+from guestmux.fact_calls import FactCalls
+from guestmux.file_calls import FileCalls
+from guestmux.freeze_calls import FreezeCalls
 from guestmux.hub import EventHub
 from guestmux.link import Link, open_link
+from guestmux.power_calls import PowerCalls
+from guestmux.process_calls import ProcessCalls
 from guestmux.stream import EventStream
 from guestmux.waiting import Waiting
 from guestmux_protocol.addresses import DialAddress, parse_dial_address
@@ -51,7 +56,7 @@ RENEW_AFTER = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Guest(Calls, Waiting):
+class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, Waiting):
     """A connected guest. Made by `connect`.
 
     Args:
@@ -92,6 +97,11 @@ class Guest(Calls, Waiting):
     def connected(self) -> bool:
         """Whether a call would be sent at once."""
         return self._link is not None and self._link.ready
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether calls overtake each other, as on a `qmp` port; else the guest answers them in order."""
+        return self._link is not None and self._link.concurrent
 
     async def call(
         self,

@@ -80,6 +80,11 @@ class Link:
         return self._pipe.received
 
     @property
+    def concurrent(self) -> bool:
+        """Whether calls overtake each other."""
+        return self._connection.concurrent
+
+    @property
     def blocked(self) -> bool:
         """Whether a call sent now would wait behind others."""
         return bool(self._calls) and not self._connection.concurrent

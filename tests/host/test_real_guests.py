@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,27 +14,8 @@ from guestmux.cli import exits
 from guestmux.cli.app import run
 from tests.support.dbus_daemon import private_bus
 from tests.support.eventd import Eventd, running_eventd
-from tests.support.qemu_ga import QEMU_GA
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def stock() -> Iterator[str]:
-    """The address of a stock qemu-ga, which is handed a socket that listens already."""
-    if QEMU_GA is None:
-        pytest.skip("qemu-ga is not installed")
-    with TemporaryDirectory(prefix="guestmux-qga-") as directory, socket.socket(socket.AF_UNIX) as listener:
-        path = Path(directory) / "s"
-        listener.bind(str(path))
-        listener.listen()
-        hand_over = 'exec 3<&"$1"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" -m unix-listen -t "$2"'
-        command = ["bash", "-c", hand_over, QEMU_GA, str(listener.fileno()), directory]
-        with subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL) as process:
-            try:
-                yield f"unix:{path}"
-            finally:
-                process.kill()
 
 
 @pytest.fixture

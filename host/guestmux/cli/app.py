@@ -10,7 +10,9 @@ import click
 from guestmux import __version__
 from guestmux.cli import exits
 from guestmux.cli.cmd_call import call
+from guestmux.cli.cmd_cat import cat
 from guestmux.cli.cmd_completion import completion
+from guestmux.cli.cmd_cp import cp
 from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
 from guestmux.cli.cmd_info import info, sessions, users, version
@@ -61,6 +63,8 @@ for command in (
     unlock,
     logout,
     notify,
+    cat,
+    cp,
     wait,
     doctor,
     schema,

@@ -94,6 +94,13 @@ wait_agent = click.option(
     help="Wait so long for the session's agent to register. Default: not at all.",
 )
 
+session_option = click.option(
+    "-s",
+    "--session",
+    shell_complete=complete_sessions,
+    help="Do it in this session, as its user: an id as c2, 'active', or user:NAME. Default: the system agent does it.",
+)
+
 
 def in_session(function: Callable[..., None]) -> Callable[..., None]:
     """Add the session, as an argument or as the option that other commands have; `active` by default."""
