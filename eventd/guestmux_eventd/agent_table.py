@@ -13,6 +13,7 @@ from guestmux_eventd.session_table import Emission
 from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol import events
 from guestmux_protocol.commands import NATIVE, Routing
+from guestmux_protocol.guest import GUEST
 from guestmux_protocol.registry import Command, EventType
 from guestmux_protocol.session_commands import SESSION
 from guestmux_protocol.sessions import AgentInfo
@@ -28,6 +29,9 @@ DOWNSTREAM_PREFIX = "__"
 
 ROUTING_ARGUMENTS = frozenset(Routing.__struct_encode_fields__)
 """Arguments that eventd takes out of a command before an agent sees it."""
+
+SHARED = "guest-get-users"
+"""The one command of eventd's own that agents may serve too: without logind (guestmux-qga) it is theirs to answer."""
 
 RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
 """Members of every event of an agent that eventd itself fills in."""
@@ -46,6 +50,7 @@ class Agent:
         commands: what it serves.
         events: what it may emit.
         bucket: how fast its bus client may emit.
+        presence: stays the same when it registers anew, and not when it left and came back.
     """
 
     sender: str
@@ -57,6 +62,7 @@ class Agent:
     bucket: TokenBucket
     commands: dict[str, Command] = field(default_factory=dict)
     events: dict[str, EventType] = field(default_factory=dict)
+    presence: object = field(default_factory=object)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name} of {self.session} {self.sender}>"
@@ -103,6 +109,8 @@ class AgentTable:
             if replaced:
                 self._enter(replaced)
             raise
+        if replaced:
+            agent.presence = replaced.presence
         self._enter(agent)
         registered = events.AgentRegistered(
             session=agent.session,
@@ -127,6 +135,11 @@ class AgentTable:
     def get(self, sender: str, path: str) -> Agent | None:
         """The agent at an object of a bus client."""
         return self._agents.get((sender, path))
+
+    def now(self, agent: Agent) -> Agent | None:
+        """The agent as it is registered now; None once it left."""
+        current = self.get(agent.sender, agent.path)
+        return current if current and current.presence is agent.presence else None
 
     def of_sender(self, sender: str) -> list[Agent]:
         """The agents of one bus client."""
@@ -196,7 +209,7 @@ class AgentTable:
 
     def _refuse_foreign_names(self, agent: Agent) -> None:
         for command in agent.commands:
-            if command in NATIVE or not (command in SESSION or command.startswith(DOWNSTREAM_PREFIX)):
+            if not _is_free(command):
                 desc = f"command '{command}' needs a name with a downstream prefix, such as __org.example_{command}"
                 raise Refusal(INVALID_ARGUMENT, desc)
         for name, command_type in agent.commands.items():
@@ -210,6 +223,13 @@ class AgentTable:
             if taken := RESERVED_MEMBERS & {member.name for member in event.data.members}:
                 desc = f"event '{name}' declares '{min(taken)}', which eventd fills in itself"
                 raise Refusal(INVALID_ARGUMENT, desc)
+
+
+def _is_free(command: str) -> bool:
+    """Whether an agent may serve a command of this name."""
+    if command in GUEST or command in SESSION or command == SHARED:
+        return True
+    return command.startswith(DOWNSTREAM_PREFIX) and command not in NATIVE
 
 
 def _gone(agent: Agent, reason: str) -> Emission:

@@ -83,6 +83,7 @@ class Daemon:
             async with anyio.create_task_group() as tasks:
                 for config, port in ports:
                     tasks.start_soon(self._serve_port, config, port)
+                tasks.start_soon(self._router.run)
                 tasks.start_soon(self._keep_bus)
                 await self._bus_tried.wait()
                 ready()

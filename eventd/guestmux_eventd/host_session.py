@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
@@ -18,6 +19,7 @@ from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
 from guestmux_eventd.subscription import Subscription
+from guestmux_protocol.guest import GUEST
 from guestmux_protocol.incoming import Answered, Incoming
 from guestmux_protocol.json_text import JsonError
 from guestmux_protocol.messages import GENERIC_ERROR, Request
@@ -79,6 +81,7 @@ class HostSession:
         self._router = router
         self._log = log
         self._hosts = hosts
+        self._caller = Caller(pipe.name, dialect.name)
         self._waiting: deque[Incoming] = deque()
         self._answering = False
         self._concurrent = 0
@@ -131,6 +134,7 @@ class HostSession:
         finally:
             stop_listening()
             self._hosts.remove(self)
+            self._router.host_left(self._caller)
             self._pipe.close()
 
     def _wake(self) -> None:
@@ -243,9 +247,11 @@ class HostSession:
 
     async def _run_routed(self, request: Request) -> bytes:
         try:
-            return self._encode(request, await self._router.call(request, self._pipe.name))
+            value = await self._router.call(request, self._caller)
         except CommandFailure as failure:
             return self._dialect.error(request, failure.error_class, failure.desc)
+        known = GUEST.get(request.command)
+        return self._encode(request, value) if known is None or known.success_response else b""
 
     def _encode(self, request: Request, value: Any) -> bytes:
         try:

@@ -45,3 +45,18 @@ class CommandFailure(GuestmuxError):
 def command_not_found(untrusted_command: str) -> CommandFailure:
     """The refusal of an unknown command, in qemu-ga's words (qapi/qmp-dispatch.c)."""
     return CommandFailure(f"The command {untrusted_command[:128]} has not been found", COMMAND_NOT_FOUND)
+
+
+def disabled_by_policy(command: str) -> CommandFailure:
+    """The refusal of what the site's policy forbids, in the words of qemu-ga 10.2 (qmp_dispatch and its reason)."""
+    desc = f"The command {command[:128]} has been disabled: the command is not allowed"
+    return CommandFailure(desc, COMMAND_NOT_FOUND)
+
+
+def disabled_while_frozen(command: str) -> CommandFailure:
+    """The refusal of what would hang on a frozen file system.
+
+    In qemu-ga 7.2's words: 10.2 has the text of `disabled_by_policy` here too, which hides the reason and the way out.
+    """
+    desc = f"The command {command[:128]} has been disabled: the agent is in frozen state"
+    return CommandFailure(desc, COMMAND_NOT_FOUND)

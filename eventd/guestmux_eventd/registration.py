@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from guestmux_eventd.agent_table import SHARED
 from guestmux_eventd.refusal import INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
+from guestmux_protocol.commands import NATIVE
+from guestmux_protocol.guest import GUEST
 from guestmux_protocol.registry import (
     Command,
     DeclaredNameError,
@@ -27,6 +30,9 @@ MAX_DECLARED_TEXT = 128 * 1024
 
 MAX_TEXT = 128
 """Characters of an agent's name and version."""
+
+KNOWN = {**SESSION, **GUEST, SHARED: NATIVE[SHARED]}
+"""Commands whose schema is known: an agent that names one of them serves it as it is described here."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PROPERTIES = {"version", "commands", "events", "session"}
@@ -61,7 +67,7 @@ def read_declaration(untrusted_name: str, untrusted_properties: dict[str, Varian
         raise Refusal(INVALID_ARGUMENT, f"unknown property '{min(unknown)[:MAX_TEXT]}'")
     try:
         commands = {
-            name: SESSION.get(name) or declared_command(name, text)
+            name: KNOWN.get(name) or declared_command(name, text)
             for name, text in _declared(untrusted_properties, "commands").items()
         }
         events = {

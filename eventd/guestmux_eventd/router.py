@@ -1,54 +1,69 @@
-"""Where a host's command goes: eventd itself, the agent of a session, the system agent, or nowhere."""
+"""Where a host's command goes: the agent of a session, the system agent, the one that has the file, or nowhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
-import msgspec
-from msgspec import UNSET
 
+from guestmux_eventd.agent_finder import AgentFinder, Route, read_route
+from guestmux_eventd.agent_links import Links
 from guestmux_eventd.agent_table import Agent, AgentTable
+from guestmux_eventd.background import Background
+from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
-from guestmux_eventd.identity import SYSTEM
-from guestmux_eventd.refusal import CommandFailure, command_not_found
-from guestmux_eventd.session_table import SessionNotFound, SessionTable
-from guestmux_protocol.commands import Routing, take_routing
-from guestmux_protocol.messages import COMMAND_NOT_FOUND, Request
+from guestmux_eventd.freeze_gate import FREEZING, THAW, FreezeGate
+from guestmux_eventd.freeze_keeper import FreezeKeeper
+from guestmux_eventd.handle_keeper import HandleKeeper
+from guestmux_eventd.handle_table import Handle
+from guestmux_eventd.policy import Policy
+from guestmux_eventd.refusal import (
+    CommandFailure,
+    command_not_found,
+    disabled_by_policy,
+    disabled_while_frozen,
+)
+from guestmux_eventd.session_table import SessionTable
+from guestmux_protocol.commands import take_routing
+from guestmux_protocol.guest import GUEST
+from guestmux_protocol.guest.handles import HANDLES, HandleUse, unknown_handle
+from guestmux_protocol.guest.processes import MAX_LINGER
+from guestmux_protocol.messages import Request
 from guestmux_protocol.schema import InvalidParameter, validate
-from guestmux_protocol.schema_python import from_python
-from guestmux_protocol.session_commands import SESSION
+
+__all__ = ["CALL_TIMEOUT", "Links", "Router"]
 
 CALL_TIMEOUT = 30.0
 """Seconds that an agent has, where neither host nor configuration says otherwise."""
 
-MAX_TIMEOUT = 24 * 3600.0
-"""Seconds that a host may give an agent, or wait for one: a user may be asked something overnight."""
+LONG_TIMEOUT = 3600.0
+"""Seconds for what takes long by its nature, and whose usual hosts cannot say how long: Proxmox waits an hour."""
 
-_ROUTING = from_python(Routing)
-
-
-class Links(Protocol):
-    """The way to the agents."""
-
-    async def call(
-        self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
-    ) -> Any:
-        """Run a command in an agent."""
+LONG_COMMANDS = frozenset(
+    {
+        *FREEZING,
+        THAW,
+        "guest-fstrim",
+        "guest-shutdown",
+        "guest-suspend-disk",
+        "guest-suspend-ram",
+        "guest-suspend-hybrid",
+    }
+)
+"""Commands that wait for hooks, for disks, or for the machine to wake up."""
 
 
 @dataclass(frozen=True)
-class Route:
-    """What a host says about where and how long a command runs."""
+class Target:
+    """Where a command goes, and the file or process that it is about."""
 
-    session: str | None
-    wait: float
-    timeout: float
+    agent: Agent
+    handle: Handle | None = None
 
 
 class Router:
-    """Sends commands to agents.
+    """Sends commands to agents. `run` does what hosts do not wait for.
 
     Args:
         sessions: the guest's sessions.
@@ -56,6 +71,8 @@ class Router:
         links: the way to them.
         changes: notified when a session or an agent comes or goes.
         call_timeout: seconds that an agent has by default.
+        policy: what may run; everything where not given.
+        gate: shut while file systems are frozen.
     """
 
     def __init__(
@@ -65,98 +82,128 @@ class Router:
         links: Links,
         changes: Changes,
         call_timeout: float = CALL_TIMEOUT,
+        *,
+        policy: Policy | None = None,
+        gate: FreezeGate | None = None,
     ) -> None:
-        self._sessions = sessions
         self._agents = agents
         self._links = links
-        self._changes = changes
         self._call_timeout = call_timeout
+        self._policy = Policy() if policy is None else policy
+        self._gate = FreezeGate() if gate is None else gate
+        self._finder = AgentFinder(sessions, agents, changes)
+        self._background = Background()
+        self._handles = HandleKeeper(agents, links, self._background)
+        self._freezes = FreezeKeeper(self._gate, agents, links, changes, self._background)
 
-    async def call(self, request: Request, port: str) -> Any:
+    async def run(self) -> None:
+        """Let files and processes go that nobody wants, and follow freezes; until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._background.run)
+            tasks.start_soon(self._handles.run)
+            tasks.start_soon(self._freezes.run)
+
+    def host_left(self, caller: Caller) -> None:
+        """A host connection ended."""
+        self._handles.host_left(caller)
+
+    async def call(self, request: Request, caller: Caller) -> Any:
         """Run a command in the agent that it is for.
 
         Args:
             request: the host's request.
-            port: where it came from, told to the agent.
+            caller: where it came from.
 
         Raises:
-            CommandFailure: there is no such command, session or agent; or the agent failed, left, or was too slow.
+            CommandFailure: there is no such command, session, file or agent; policy or a freeze forbids it; or the
+                agent failed, left, or was too slow.
         """
+        command = request.command
         untrusted_routing, arguments = take_routing(request.arguments)
-        known = self._agents.serves(request.command) or request.command in SESSION
-        if not known and not untrusted_routing.get("wait"):
-            raise command_not_found(request.command)
-        route = self._route(untrusted_routing)
-        agent = await self._wait_for_agent(request.command, route)
-        command = agent.commands[request.command]
+        if not self._finder.exists(command) and not untrusted_routing.get("wait"):
+            raise command_not_found(command)
+        route = read_route(untrusted_routing)
+        target = await self._target(command, route, arguments, caller)
+        self._check_allowed(command, target.agent, caller)
+        _check_arguments(target.agent, command, arguments)
+        self._handles.check_room(caller, command)
+        return await self._run(command, arguments, target, caller, self._timeout(command, route))
+
+    async def _target(self, command: str, route: Route, arguments: dict[str, Any], caller: Caller) -> Target:
+        use = HANDLES.get(command)
+        if use and use.takes:
+            return self._target_by_handle(command, use, route, arguments, caller)
+        return Target(await self._finder.wait(command, route))
+
+    def _target_by_handle(
+        self, command: str, use: HandleUse, route: Route, arguments: dict[str, Any], caller: Caller
+    ) -> Target:
+        """The agent that has the file or process; the host need not name the session again."""
+        handle = self._handles.find(caller, use, arguments)
+        if handle is None:
+            raise self._no_handle(command, use, arguments)
+        agent = self._handles.agent_of(handle)
+        if route.session is not None and self._finder.select(route.session) != agent.session:
+            raise CommandFailure(unknown_handle(use.kind, handle.number))
+        if command not in agent.commands:
+            raise command_not_found(command)
+        return Target(agent, handle)
+
+    def _no_handle(self, command: str, use: HandleUse, arguments: dict[str, Any]) -> CommandFailure:
+        """Why a command has no file or process to be about, in the order of qemu-ga's checks."""
+        if not self._agents.serves(command):
+            return command_not_found(command)
         try:
-            command.check(arguments)
-            value = await self._links.call(
-                agent, request.command, arguments, port=port, timeout=route.timeout
-            )
+            GUEST[command].check(arguments)
         except InvalidParameter as error:
-            raise CommandFailure(str(error)) from error
-        self._check_result(agent, request.command, value)
-        return value
+            return CommandFailure(str(error))
+        return CommandFailure(unknown_handle(use.kind, arguments[use.takes]))
 
-    def _route(self, untrusted_routing: dict[str, Any]) -> Route:
+    def _check_allowed(self, command: str, agent: Agent, caller: Caller) -> None:
+        if not self._gate.admits(command):
+            raise disabled_while_frozen(command)
+        if not self._policy.allows(command, caller.port, self._finder.session_class(agent)):
+            raise disabled_by_policy(command)
+
+    def _timeout(self, command: str, route: Route) -> float:
+        if route.timeout is not None:
+            return route.timeout
+        if command in LONG_COMMANDS:
+            return max(LONG_TIMEOUT, self._call_timeout)
+        lingers = command == "guest-exec-read"
+        return self._call_timeout + MAX_LINGER if lingers else self._call_timeout
+
+    async def _run(
+        self, command: str, arguments: dict[str, Any], target: Target, caller: Caller, timeout: float
+    ) -> Any:
+        agent, handle = target.agent, target.handle
+        sent = self._handles.outward(handle, arguments) if handle else arguments
+
+        async def call() -> Any:
+            value = await self._links.call(agent, command, sent, port=caller.port, timeout=timeout)
+            _check_result(agent, command, value)
+            return value
+
+        if handle:
+            self._handles.begin(handle)
         try:
-            validate(_ROUTING, untrusted_routing)
-        except InvalidParameter as error:
-            raise CommandFailure(str(error)) from error
-        routing = msgspec.convert(untrusted_routing, Routing)
-        session = None if routing.session is UNSET else routing.session
-        wait = 0.0 if routing.wait is UNSET else _seconds("wait", routing.wait)
-        timeout = self._call_timeout if routing.timeout is UNSET else _seconds("timeout", routing.timeout)
-        return Route(session, wait, timeout)
-
-    async def _wait_for_agent(self, command: str, route: Route) -> Agent:
-        deadline = anyio.current_time() + route.wait
-        while True:
-            try:
-                return self._find(command, route.session)
-            except CommandFailure:
-                with anyio.CancelScope(deadline=deadline) as patience:
-                    await self._changes.wait()
-                if patience.cancelled_caught:
-                    raise
-
-    def _find(self, command: str, untrusted_session: str | None) -> Agent:
-        if untrusted_session is None:
-            return self._find_system(command)
-        try:
-            session = self._sessions.select(untrusted_session)
-        except SessionNotFound as error:
-            raise CommandFailure(str(error)) from error
-        if agent := self._agents.route(session, command):
-            return agent
-        if self._agents.of_session(session):
-            desc = f"The command {command[:128]} has not been found in session '{session}'"
-            raise CommandFailure(desc, COMMAND_NOT_FOUND)
-        raise CommandFailure(
-            f"no agent is registered in session '{session}'; is guestmux-session running there? "
-            f"'wait' gives the seconds to wait for it"
-        )
-
-    def _find_system(self, command: str) -> Agent:
-        if agent := self._agents.route(SYSTEM, command):
-            return agent
-        if self._agents.serves(command) or command in SESSION:
-            raise CommandFailure(
-                f"The command {command} runs in a session: name it with 'session', "
-                f"as a logind id, 'active' or 'user:NAME'"
-            )
-        raise command_not_found(command)
-
-    def _check_result(self, agent: Agent, command: str, value: Any) -> None:
-        try:
-            validate(agent.commands[command].returns, value, "return")
-        except InvalidParameter as error:
-            desc = f"agent '{agent.name}' answered {command} against its own schema: {error}"
-            raise CommandFailure(desc) from error
+            value = await self._freezes.follow(agent, command, call)
+            return self._handles.answered(caller, agent, command, handle, value)
+        finally:
+            if handle:
+                self._handles.end(handle)
 
 
-def _seconds(name: str, value: float) -> float:
-    if not 0 <= value <= MAX_TIMEOUT:
-        raise CommandFailure(f"Parameter '{name}' expects a number of seconds from 0 to {MAX_TIMEOUT:.0f}")
-    return value
+def _check_arguments(agent: Agent, command: str, arguments: dict[str, Any]) -> None:
+    try:
+        agent.commands[command].check(arguments)
+    except InvalidParameter as error:
+        raise CommandFailure(str(error)) from error
+
+
+def _check_result(agent: Agent, command: str, value: Any) -> None:
+    try:
+        validate(agent.commands[command].returns, value, "return")
+    except InvalidParameter as error:
+        desc = f"agent '{agent.name}' answered {command} against its own schema: {error}"
+        raise CommandFailure(desc) from error

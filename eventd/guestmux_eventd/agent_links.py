@@ -1,0 +1,27 @@
+"""What the router needs of the way to the agents, whatever that is: D-Bus, or the same process."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from guestmux_eventd.agent_table import Agent
+
+
+class Links(Protocol):
+    """The way to the agents."""
+
+    async def call(
+        self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
+    ) -> Any:
+        """Run a command in an agent.
+
+        Args:
+            agent: which.
+            command: a command that it registered.
+            arguments: validated arguments.
+            port: the host's port, told to the agent; empty where eventd itself calls.
+            timeout: seconds until the call is given up and cancelled.
+
+        Raises:
+            CommandFailure: the agent failed, left, or was too slow.
+        """
