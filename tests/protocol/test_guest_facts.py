@@ -52,7 +52,7 @@ BUSES = (
 )
 
 ADDRESS = {
-    "pci-controller": {part: "int" for part in ("domain", "bus", "slot", "function")},
+    "pci-controller": dict.fromkeys(("domain", "bus", "slot", "function"), "int"),
     "bus-type": set(BUSES.split()),
     "bus": "int",
     "target": "int",
