@@ -9,6 +9,19 @@ from pathlib import Path
 
 from guestmux_protocol.commands import NATIVE, Routing
 from guestmux_protocol.events import EVENTS
+from guestmux_protocol.guest import (
+    GUEST,
+    accounts,
+    clock,
+    facts,
+    files,
+    freeze,
+    hardware,
+    network,
+    power,
+    processes,
+    storage,
+)
 from guestmux_protocol.limits import DEFAULT_LIMITS
 from guestmux_protocol.messages import Request
 from guestmux_protocol.qga import QgaDialect
@@ -22,7 +35,8 @@ from guestmux_protocol.session_commands import SESSION
 DIRECTORY = Path(__file__).parent / "reference"
 
 COMMANDS = """\
-The commands that eventd answers itself, at once and from memory. Those of the stock session agent are in
+The commands that eventd answers itself, at once and from memory. Those that qemu-ga has besides are in
+[guest-commands.md](guest-commands.md), those of a desktop's session in
 [session-commands.md](session-commands.md); `guest-query-schema` describes at run time every command that a port
 takes, those that agents declared included.
 
@@ -39,6 +53,19 @@ platform can serve. eventd itself takes these arguments out of any command that 
 Without `session` a command goes to the system agent. A call fails with the class `CommandNotFound` where no agent, or
 none in that session, has the command, and with `GenericError` where the session is not there or has no agent, the
 deadline passes, the agent leaves, or the command itself fails; the words say which."""
+
+GUEST_COMMANDS = """\
+The commands that qemu-ga has besides those of [eventd](commands.md), with its names, types and error texts: a host need
+not know which of the two answers. `guest-exec-live`, `-read`, `-write`, `-signal`, `-resize` and `-close` are our own,
+for a process that is watched while it runs.
+
+They take `session`, `wait` and `timeout` as well, as told for the
+[session agent](session-commands.md). With `session` a command runs as that user, in that session: file, exec, name,
+network and disk commands do. Without, it runs in the system agent, as root, which has all of them; which of those it
+may run is for the guest's administrator to say, and `guest-info` tells."""
+
+THEMES = (files, processes, facts, network, storage, hardware, power, freeze, clock, accounts)
+"""The modules that commands are described in, as the page is to have them."""
 
 EVENTS_INTRODUCTION = """\
 Sent to a host that asked for them with [`guest-event-subscribe`](commands.md#guest-event-subscribe):
@@ -86,6 +113,12 @@ def _session_commands(_present: str) -> str:
     return commands_page("Commands of the session agent", made + introduction, SESSION.values())
 
 
+def _guest_commands(_present: str) -> str:
+    order = {theme.__name__: number for number, theme in enumerate(THEMES)}
+    commands = sorted(GUEST.values(), key=lambda command: order[command.python.__module__])
+    return commands_page("Commands of the guest agent", _made_from("guest/*") + GUEST_COMMANDS, commands)
+
+
 def _run(request: Request) -> object:
     """The result of a ping or a sync."""
     return request.arguments.get("id", {})
@@ -115,6 +148,7 @@ def _dialects(present: str) -> str:
 
 PAGES: dict[str, Callable[[str], str]] = {
     "commands.md": _commands,
+    "guest-commands.md": _guest_commands,
     "events.md": _events,
     "session-commands.md": _session_commands,
     "dialects.md": _dialects,

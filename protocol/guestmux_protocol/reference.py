@@ -68,9 +68,10 @@ def _paragraphs(*parts: str) -> str:
 def _command(command: Command) -> str:
     ports = "On `qmp` ports only." if command.name in QMP_ONLY else ""
     arguments = _members("argument", command.arguments)
-    return _paragraphs(
-        f"## `{command.name}`", command.doc, ports, arguments, f"Returns {_type(command.returns)}."
+    returns = (
+        f"Returns {_type(command.returns)}." if command.success_response else "Answers only where it fails."
     )
+    return _paragraphs(f"## `{command.name}`", command.doc, ports, arguments, returns)
 
 
 def _event(event: EventType) -> str:

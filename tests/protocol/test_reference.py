@@ -12,6 +12,7 @@ import pytest
 
 from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.events import EVENTS
+from guestmux_protocol.guest import GUEST
 from guestmux_protocol.limits import Limits
 from guestmux_protocol.messages import Request
 from guestmux_protocol.qga import QgaDialect
@@ -52,6 +53,7 @@ def script() -> ModuleType:
     [
         (commands_page("T", "I", NATIVE.values()), NATIVE),
         (commands_page("T", "I", SESSION.values()), SESSION),
+        (commands_page("T", "I", GUEST.values()), GUEST),
         (events_page("T", "I", EVENTS.values()), EVENTS),
     ],
 )
@@ -104,6 +106,11 @@ def test_an_event() -> None:
 def test_commands_of_one_port_say_so() -> None:
     page = commands_page("T", "I", [NATIVE["query-version"], NATIVE["guest-ping"]])
     assert page.count("On `qmp` ports only.") == 1
+
+
+def test_a_command_that_leaves_nobody_to_answer_says_so() -> None:
+    page = commands_page("T", "I", [GUEST["guest-shutdown"], GUEST["guest-set-time"]])
+    assert page.count("Answers only where it fails.") == page.count("Returns an empty object.") == 1
 
 
 def test_members() -> None:
