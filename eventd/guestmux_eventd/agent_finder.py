@@ -118,11 +118,6 @@ class AgentFinder:
         except SessionNotFound as error:
             raise CommandFailure(str(error)) from error
 
-    def session_class(self, agent: Agent) -> str:
-        """The class of the session that an agent is in, as the policy names it."""
-        session = self._sessions.get(agent.session)
-        return session.session_class if session else agent.session
-
     def _find_system(self, command: str) -> Agent:
         if agent := self._agents.route(SYSTEM, command):
             return agent
@@ -134,6 +129,12 @@ class AgentFinder:
             f"as a logind id, 'active' or 'user:NAME'",
             COMMAND_NOT_FOUND if command in GUEST else GENERIC_ERROR,
         )
+
+
+def class_of(sessions: SessionTable, agent: Agent) -> str:
+    """The class of an agent's session, as the policy names it."""
+    session = sessions.get(agent.session)
+    return session.session_class if session else agent.session
 
 
 def _seconds(name: str, value: float) -> float:

@@ -19,8 +19,11 @@ from guestmux_eventd.handle_table import MAX_OWN, Handle, HandleTable
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.guest.handles import CLOSING, HANDLES, HandleUse, Kind, unknown_handle
 
-FIRST_NUMBERS = 1 << 40
-"""The first number is drawn from as many, so that one from before a restart stands for nothing after it."""
+FIRST_NUMBERS = 1 << 30
+"""The first number is drawn from as many, so that one from before a restart stands for nothing after it.
+
+A pid is an int of 32 bits to many a host.
+"""
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that an agent has to let go of what nobody wants any more."""

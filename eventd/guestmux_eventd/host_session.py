@@ -98,6 +98,11 @@ class HostSession:
         return self._dialect.name
 
     @property
+    def port(self) -> str:
+        """The address of the port."""
+        return self._pipe.name
+
+    @property
     def wanted(self) -> EventFilter | None:
         """What the host subscribed to."""
         return self._subscription.wanted if self._subscription else None

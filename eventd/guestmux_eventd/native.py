@@ -9,8 +9,11 @@ import msgspec
 from msgspec import UNSET
 
 from guestmux_eventd.agent_table import AgentTable
+from guestmux_eventd.availability import Availability
 from guestmux_eventd.event_log import EventLog
-from guestmux_eventd.refusal import CommandFailure, command_not_found
+from guestmux_eventd.freeze_gate import FreezeGate
+from guestmux_eventd.policy import Policy
+from guestmux_eventd.refusal import CommandFailure, command_not_found, disabled_by_policy
 from guestmux_eventd.session_table import SessionTable
 from guestmux_protocol import commands
 from guestmux_protocol.commands import NATIVE, QMP_ONLY
@@ -30,6 +33,10 @@ class Host(Protocol):
     def dialect(self) -> str:
         """`qga` or `qmp`."""
 
+    @property
+    def port(self) -> str:
+        """The address of the port that it is on."""
+
     def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
         """Pass events on from a position."""
 
@@ -44,9 +51,21 @@ class NativeCommands:
         sessions: the guest's sessions.
         agents: the registered agents.
         log: the events.
+        policy: what may run; everything where not given.
+        gate: shut while file systems are frozen.
     """
 
-    def __init__(self, sessions: SessionTable, agents: AgentTable, log: EventLog) -> None:
+    def __init__(
+        self,
+        sessions: SessionTable,
+        agents: AgentTable,
+        log: EventLog,
+        *,
+        policy: Policy | None = None,
+        gate: FreezeGate | None = None,
+    ) -> None:
+        self._policy = Policy() if policy is None else policy
+        self._availability = Availability(sessions, agents, self._policy, gate or FreezeGate())
         self._sessions = sessions
         self._agents = agents
         self._log = log
@@ -72,10 +91,12 @@ class NativeCommands:
         """Run a command.
 
         Raises:
-            CommandFailure: it is none of eventd's, or its arguments are wrong.
+            CommandFailure: it is none of eventd's, or refused by policy, or its arguments are wrong.
         """
         if not self.serves(request.command, host.dialect):
             raise command_not_found(request.command)
+        if not self._policy.allows(request.command, host.port):
+            raise disabled_by_policy(request.command)
         try:
             arguments = NATIVE[request.command].parse(request.arguments)
         except InvalidParameter as error:
@@ -98,8 +119,7 @@ class NativeCommands:
         return arguments.id
 
     def _info(self, _arguments: commands.GuestInfo, host: Host) -> Any:
-        names = sorted(self._names(host.dialect))
-        supported = [commands.SupportedCommand(name=name) for name in names]
+        supported = self._availability.commands(self._natives(host.dialect), host.dialect, host.port)
         return msgspec.to_builtins(commands.GuestAgentInfo(version=VERSION, supported_commands=supported))
 
     def _users(self, _arguments: commands.GuestGetUsers, _host: Host) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from guestmux_eventd.agent_finder import AgentFinder, Route, read_route
+from guestmux_eventd.agent_finder import AgentFinder, Route, class_of, read_route
 from guestmux_eventd.agent_links import Links
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.background import Background
@@ -86,6 +86,7 @@ class Router:
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
     ) -> None:
+        self._sessions = sessions
         self._agents = agents
         self._links = links
         self._call_timeout = call_timeout
@@ -162,7 +163,7 @@ class Router:
     def _check_allowed(self, command: str, agent: Agent, caller: Caller) -> None:
         if not self._gate.admits(command):
             raise disabled_while_frozen(command)
-        if not self._policy.allows(command, caller.port, self._finder.session_class(agent)):
+        if not self._policy.allows(command, caller.port, class_of(self._sessions, agent)):
             raise disabled_by_policy(command)
 
     def _timeout(self, command: str, route: Route) -> float:
