@@ -22,7 +22,7 @@ def read_table(path: Path) -> list[str]:
     """
     try:
         with path.open("rb") as table:
-            return table.read(MAX_TABLE).decode(errors="replace").splitlines()
+            return _lines(table.read(MAX_TABLE).decode(errors="replace"))
     except OSError as error:
         raise failed(f'open("{path}")', error) from error
 
@@ -37,7 +37,7 @@ def attribute(path: Path) -> str:
 
 def properties(path: Path) -> dict[str, str]:
     """A file of `NAME=value` lines; without entries where it is missing or cannot be read."""
-    pairs = (line.partition("=") for line in attribute(path).splitlines())
+    pairs = (line.partition("=") for line in _lines(attribute(path)))
     return {name: value for name, found, value in pairs if found}
 
 
@@ -52,3 +52,8 @@ def names_in(directory: Path) -> list[str]:
 def failed(what: str, error: OSError) -> CommandError:
     """An error in the words of QEMU's error_setg_errno."""
     return CommandError(f"{what}: {error.strerror or error}")
+
+
+def _lines(text: str) -> list[str]:
+    """Ended by newlines alone: names in the kernel's tables may have all else that Unicode calls a line's end."""
+    return text.removesuffix("\n").split("\n")

@@ -87,9 +87,9 @@ class Network:
             return []
 
     def _counters(self) -> dict[str, list[int]]:
-        """The numbers in /proc/net/dev, by interface; the names may hold anything but a colon and white space."""
+        """The numbers in /proc/net/dev, by interface; names may hold much, but no colon and no blank."""
         rows = (line.rpartition(":") for line in self._table("dev"))
-        split = {name.strip(): numbers.split() for name, found, numbers in rows if found}
+        split = {name.strip(" "): numbers.split() for name, found, numbers in rows if found}
         return {name: [int(each) for each in row] for name, row in split.items() if len(row) == _COLUMNS}
 
 

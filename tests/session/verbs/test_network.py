@@ -30,7 +30,7 @@ DEV = """\
 Inter-|   Receive                                    |  Transmit
  face |bytes packets errs drop fifo frame (and so on)|bytes packets errs drop (and so on)
     lo:       1       2    3    4    5     6          7         8        9      10   11   12   13    14     15  16
-a:b:4 6 0 0 0 0 0 0 5 7 0 0 0 0 0 0
+ab\x1c:4 6 0 0 0 0 0 0 5 7 0 0 0 0 0 0
  bad0: 1 2 3
 """
 
@@ -109,11 +109,11 @@ def test_interfaces_have_addresses_and_counters(tmp_path: Path) -> None:
         Link(1, "lo", bytes(6)),
         Link(2, "wg0", b""),
         Link(3, "ib0", bytes(range(20))),
-        Link(4, "a:b", ETHERNET),
+        Link(4, "ab\x1c", ETHERNET),
     ]
     addresses = [
         Address(1, "ipv4", "127.0.0.1", 8, "lo"),
-        Address(4, "ipv4", "192.0.2.7", 24, "a:b:2"),
+        Address(4, "ipv4", "192.0.2.7", 24, "ab:2"),
         Address(1, "ipv6", "::1", 128, ""),
         Address(4, "ipv6", "fe80::1", 64, ""),
         Address(99, "ipv4", "192.0.2.99", 24, "gone0"),
@@ -140,7 +140,7 @@ def test_interfaces_have_addresses_and_counters(tmp_path: Path) -> None:
         GuestNetworkInterface(name="wg0", hardware_address="00:00:00:00:00:00"),
         GuestNetworkInterface(name="ib0", hardware_address="00:01:02:03:04:05"),
         GuestNetworkInterface(
-            name="a:b",
+            name="ab\x1c",
             hardware_address="52:54:00:12:34:56",
             ip_addresses=[GuestIpAddress(ip_address="fe80::1", ip_address_type="ipv6", prefix=64)],
             statistics=GuestNetworkInterfaceStat(
@@ -155,7 +155,7 @@ def test_interfaces_have_addresses_and_counters(tmp_path: Path) -> None:
             ),
         ),
         GuestNetworkInterface(
-            name="a:b:2",
+            name="ab:2",
             hardware_address="52:54:00:12:34:56",
             ip_addresses=[GuestIpAddress(ip_address="192.0.2.7", ip_address_type="ipv4", prefix=24)],
         ),
