@@ -10,7 +10,14 @@ from typing import Any
 
 import anyio
 
-from guestmux_eventd.config import DEFAULT_PATH, Config, ConfigError, make_config, read_config
+from guestmux_eventd.config import (
+    DEFAULT_PATH,
+    Config,
+    ConfigError,
+    check_ports_of_policy,
+    make_config,
+    read_config,
+)
 from guestmux_eventd.daemon import Daemon
 from guestmux_eventd.watchdog import keep_watchdog_quiet
 from guestmux_protocol.errors import GuestmuxError
@@ -106,7 +113,9 @@ def load_config(options: argparse.Namespace) -> Config:
         for name in ("bus", "log-level", "call-timeout", "emit-rate")
     }
     overrides = {name: value for name, value in given.items() if value is not None}
-    return make_config({**settings, **overrides, "port": ports}, "configuration")
+    config = make_config({**settings, **overrides, "port": ports}, "configuration")
+    check_ports_of_policy(config, path if settings else "configuration")
+    return config
 
 
 def _port(text: str) -> dict[str, str]:
@@ -121,7 +130,8 @@ def describe(config: Config) -> str:
     lines = [f"port {port.address}: {port.dialect}" for port in config.port] or [
         "no ports: no host can connect"
     ]
-    return "\n".join([*lines, f"bus {config.bus}", f"call-timeout {config.call_timeout:g} s"])
+    lines += [f"bus {config.bus}", f"call-timeout {config.call_timeout:g} s"]
+    return "\n".join([*lines, *(f"policy {rule.describe()}" for rule in config.policy)])
 
 
 def diagnose(options: argparse.Namespace) -> int:

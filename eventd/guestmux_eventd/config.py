@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from guestmux_eventd.policy import MAX_RULES, PolicyError, PolicyRule, check_policy, check_policy_ports
+from guestmux_eventd.registration import KNOWN
 from guestmux_protocol.addresses import AddressError, PortAddress, parse_port_address
+from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.errors import GuestmuxError
 
 DEFAULT_PATH = "/etc/guestmux/eventd.toml"
@@ -52,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         max_message: bytes of one message from a host.
         journal_events: events kept for hosts that read slowly or reconnect.
         journal_bytes: bytes of these.
+        policy: which commands may run.
     """
 
     port: Annotated[list[PortConfig], Meta(max_length=MAX_PORTS)] = []
@@ -62,6 +66,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     max_message: Annotated[int, Meta(ge=4096, le=1 << 30)] = 64 * 1024 * 1024
     journal_events: Annotated[int, Meta(ge=1, le=10_000_000)] = 65_536
     journal_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 32 * 1024 * 1024
+    policy: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -87,11 +92,15 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
 
     Raises:
         ConfigError: an option is unknown, of the wrong type or out of bounds; a port's address is none, or is
-            named twice.
+            named twice; an entry of the policy cannot be meant as it is written.
     """
     try:
         config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    try:
+        check_policy(config.policy, {*NATIVE, *KNOWN})
+    except PolicyError as error:
         raise ConfigError(f"{origin}: {error}") from error
     seen: set[PortAddress] = set()
     for port in config.port:
@@ -103,3 +112,15 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
             raise ConfigError(f"{origin}: port {port.address} is named twice; a port opens once")
         seen.add(address)
     return config
+
+
+def check_ports_of_policy(config: Config, origin: str) -> None:
+    """Check that the policy speaks of ports that are served, once all of them are known.
+
+    Raises:
+        ConfigError: a table is about none of them, and so would forbid nothing.
+    """
+    try:
+        check_policy_ports(config.policy, [port.address for port in config.port])
+    except PolicyError as error:
+        raise ConfigError(f"{origin}: {error}") from error

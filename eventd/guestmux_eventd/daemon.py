@@ -14,12 +14,14 @@ from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.config import Config, PortConfig
 from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.host_session import Dialect, HostSession
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.links import BusLinks
 from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.manager import Manager
 from guestmux_eventd.native import NativeCommands
+from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.router import Router
 from guestmux_eventd.session_table import Emission, SessionTable
@@ -63,8 +65,17 @@ class Daemon:
         self._hosts = Hosts()
         self._changes = Changes()
         self._links = BusLinks()
-        self._natives = NativeCommands(self._sessions, self._agents, self._log)
-        self._router = Router(self._sessions, self._agents, self._links, self._changes, config.call_timeout)
+        policy, gate = Policy(config.policy), FreezeGate()
+        self._natives = NativeCommands(self._sessions, self._agents, self._log, policy=policy, gate=gate)
+        self._router = Router(
+            self._sessions,
+            self._agents,
+            self._links,
+            self._changes,
+            config.call_timeout,
+            policy=policy,
+            gate=gate,
+        )
         self._manager: Manager | None = None
         self._bus_tried = anyio.Event()
         self._hosts.watch(self._agents_may_care)

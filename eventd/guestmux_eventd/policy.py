@@ -64,6 +64,13 @@ class PolicyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
             return False
         return fnmatch.fnmatchcase(port, self.port)
 
+    def describe(self) -> str:
+        """It in one line."""
+        classes = " ".join(self.session_class) or "all sessions"
+        allow = "" if self.allow is None else f"; allow {' '.join(self.allow) or 'nothing'}"
+        deny = f"; deny {' '.join(self.deny)}" if self.deny else ""
+        return f"{self.port}, {classes}{allow}{deny}"
+
 
 class Policy:
     """The whole policy. Deny wins over allow; where nothing concerns a command it is allowed.

@@ -90,3 +90,46 @@ def test_too_many_ports_are_refused() -> None:
     ports: list[Any] = [{"dialect": "qga", "address": f"fd:{n}"} for n in range(3, 30)]
     with pytest.raises(ConfigError, match="port"):
         make_config({"port": ports}, "x")
+
+
+PORT = '[[port]]\ndialect = "qmp"\naddress = "virtio:org.guestmux.0"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            'deny = ["guest-exec;guest-file-open"]',
+            "policy 1: deny: 'guest-exec;guest-file-open' is no pattern",
+        ),
+        ('deny = ["guest-exce"]', "'guest-exce' matches no command; is 'guest-exec' meant?"),
+        ('deni = ["guest-exec"]', "deni"),
+        ('deny = "guest-exec"', "array"),
+        ('session-class = ["users"]\ndeny = ["*"]', "session-class: 'users' is none; is 'user' meant?"),
+        (
+            'port = "virtio:org.qemu.*"\ndeny = ["*"]',
+            "'virtio:org.qemu.*' matches none of virtio:org.guestmux.0",
+        ),
+        ("", "neither allows nor denies"),
+    ],
+)
+def test_a_policy_written_wrongly_refuses_to_start(
+    table: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, f"{PORT}[[policy]]\n{table}\n")
+    assert main(["--config", path]) == EXIT_CONFIG
+    told = capsys.readouterr().err
+    assert path in told
+    assert said in told
+
+
+def test_a_policy_may_speak_of_a_port_of_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        tmp_path, PORT + '[[policy]]\nport = "fd:*"\nallow = ["guest-get-*"]\ndeny = ["__org.example_*"]\n'
+    )
+    assert main(["--config", path, "--port", "qga=fd:3", "--check-config"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "policy fd:*, all sessions; allow guest-get-*; deny __org.example_*"
+    )
