@@ -18,7 +18,7 @@ from guestmux.errors import GuestmuxError, RemoteError
 MAX_BUFFERED = 4 * 1024 * 1024
 """Bytes of one stream that are read ahead of who consumes them; then the process waits in the guest."""
 
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 2.0
 """Seconds to tell the guest that a process is not watched any more; a lost connection says the same."""
 
 SIGNAL_BASE = 128

@@ -15,6 +15,7 @@ from guestmux.cli.cmd_completion import completion
 from guestmux.cli.cmd_cp import cp
 from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
+from guestmux.cli.cmd_exec import execute
 from guestmux.cli.cmd_info import info, sessions, users, version
 from guestmux.cli.cmd_ping import ping
 from guestmux.cli.cmd_schema import schema
@@ -63,6 +64,7 @@ for command in (
     unlock,
     logout,
     notify,
+    execute,
     cat,
     cp,
     wait,
