@@ -1,4 +1,4 @@
-"""guestmux-session: the stock agent of a user's session."""
+"""guestmux-session: the stock agent of a user's session, and with --system the machine's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS
 from guestmux_session.stock import SessionAgent
+from guestmux_session.system_config import DEFAULT_PATH
+from guestmux_session.system_main import system_main
 from guestmux_transport.logs import configure_logging
 
 DESCRIPTION = """\
@@ -17,6 +19,9 @@ ask what it is like. It registers with guestmux-eventd and can do what its user 
 It serves what the platform has: locking and logout need logind, notifications need a session bus with
 a notification server. What is missing is left out, said so in the log and in session-get-info, and
 served as soon as it appears.
+
+With --system it is the machine's agent instead: run by root, it serves what qemu-ga does, as far as
+/etc/guestmux/system-agent.toml allows.
 """
 
 EPILOG = """\
@@ -24,7 +29,8 @@ Run it once in each session: as a systemd --user service, or from the desktop's 
 out by itself which session it belongs to; --session is for processes outside of every session whose
 user has several. It keeps running while eventd or the bus are away, and registers again.
 
-Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong option.
+Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong option; with --system also 77 without root, 78 for
+a wrong configuration.
 """
 
 
@@ -38,7 +44,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--bus",
-        default=SYSTEM_BUS,
         metavar="ADDRESS",
         help='the bus that eventd is on: a D-Bus address, or "system" (the default)',
     )
@@ -50,9 +55,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log-level",
-        default="info",
         choices=("debug", "info", "warning", "error"),
-        help="how much to log, to stderr (default: %(default)s)",
+        help="how much to log, to stderr (default: info)",
+    )
+    system = parser.add_argument_group("the machine's agent")
+    system.add_argument("--system", action="store_true", help="be the machine's agent; needs root")
+    system.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"what it allows (default: {DEFAULT_PATH}; must be there)",
+    )
+    system.add_argument(
+        "--check-config", action="store_true", help="check the configuration, say what it allows, exit"
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
@@ -60,9 +74,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT; returns the exit status."""
-    options = build_parser().parse_args(arguments)
-    configure_logging(options.log_level)
-    SessionAgent(bus=options.bus, session=options.session).main()
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.system:
+        if options.session:
+            parser.error("--session is for a session's agent, and --system for none")
+        return system_main(options)
+    if options.config or options.check_config:
+        parser.error("--config and --check-config are for --system")
+    configure_logging(options.log_level or "info")
+    SessionAgent(bus=options.bus or SYSTEM_BUS, session=options.session).main()
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -115,13 +115,17 @@ class Agent:
         """Wait until a host has subscribed to an event."""
         await self._core.until_wanted(event)
 
-    def provide(self, part: object) -> None:
+    def provide(self, part: object, *, only: Callable[[str], bool] = lambda _name: True) -> None:
         """Serve the commands that another object's class declares, too; registers anew where needed.
+
+        Args:
+            part: the object.
+            only: whether to serve a command, by its name.
 
         Raises:
             TypeError: one of its commands is served already.
         """
-        self._core.provide(part)
+        self._core.provide(part, only)
 
     def withdraw(self, part: object) -> None:
         """Serve the commands of an object no more; registers anew where needed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -157,9 +157,9 @@ class Core:
         while not self.wanted(event):
             await self._changed.wait()
 
-    def provide(self, part: object) -> None:
-        """Serve the commands of another object. Raises TypeError: one is served already."""
-        added = commands_of(part)
+    def provide(self, part: object, only: Callable[[str], bool]) -> None:
+        """Serve commands of another object, those that `only` says. Raises TypeError: one is served already."""
+        added = {name: served for name, served in commands_of(part).items() if only(name)}
         if taken := added.keys() & self.served.keys():
             raise TypeError(f"{self.name} serves '{min(taken)}' already")
         self.served.update(added)

@@ -16,6 +16,8 @@ from guestmux_session.logout_logind import LogoutLogind
 from guestmux_session.notify_freedesktop import NotifyFreedesktop
 from guestmux_session.provider import OK, Provider
 from guestmux_session.session_bus import SessionBus
+from guestmux_session.verbs.sets import close_all, session_verbs
+from guestmux_session.verbs.surroundings_session import SessionSurroundings
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_address import session_bus_address
 
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 class SessionAgent(Agent):
     """guestmux-session. What the platform lacks is left out, and comes in when the platform gets it.
+
+    Beside the session's own commands it serves files, processes and facts, as its user may.
 
     Args:
         bus: the system bus's address, or "system".
@@ -39,7 +43,11 @@ class SessionAgent(Agent):
         self._states: dict[str, str] = {}
         notify = NotifyFreedesktop(self)
         self._with_logind = (LockLogind(self), LogoutLogind(self))
-        self._session_bus = SessionBus(session_bus or session_bus_address(), [notify])
+        surroundings = SessionSurroundings()
+        self._session_bus = SessionBus(session_bus or session_bus_address(), [notify, surroundings])
+        self._verbs = session_verbs(surroundings)
+        for part in self._verbs:
+            self.provide(part)
         self.settle(InfoEnvironment(self), "")
 
     @property
@@ -49,9 +57,12 @@ class SessionAgent(Agent):
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._session_bus.run)
-            await super().run()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._session_bus.run)
+                await super().run()
+        finally:
+            close_all(self._verbs)
 
     async def connected(self, bus: Bus) -> None:
         """See what there is before the first registration, so that there need not be a second."""

@@ -5,17 +5,21 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from packaging.requirements import Requirement
 
 from guestmux_eventd.__main__ import build_parser as eventd_parser
 from guestmux_eventd.config import Config, make_config
+from guestmux_protocol.guest import GUEST
 from guestmux_session.__main__ import build_parser as session_parser
+from guestmux_session.system_config import SystemConfig, check_commands, read_system_config
 
 TREE = Path(__file__).parents[2]
 PACKAGING = TREE / "packaging"
 PROJECT = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
 
+SYSTEM_CONFIGURATION = (PACKAGING / "system-agent.toml").read_text()
 CONFIGURATION = (PACKAGING / "eventd.toml").read_text()
 OPTIONS = [name.replace("_", "-") for name in Config.__struct_fields__ if name != "port"]
 
@@ -55,6 +59,23 @@ def test_manual_page_has_every_configuration_option() -> None:
     told = dict(re.findall(r"^\.It Ic ([a-z-]+) No = (?:Qq )?(.*)$", page, re.MULTILINE))
     default = Config()
     assert told == {name: str(getattr(default, name.replace("-", "_"))) for name in OPTIONS}
+
+
+def test_system_agents_manual_page_and_configuration_have_every_option() -> None:
+    page = (PACKAGING / "man" / "system-agent.toml.5").read_text()
+    told = set(re.findall(r"^\.It Ic ([a-z-]+) No = ", page, re.MULTILINE))
+    shown = re.sub(r"^#(?=[a-z-]+ = )", "", SYSTEM_CONFIGURATION, flags=re.MULTILINE)
+    options = {field.encode_name for field in msgspec.structs.fields(SystemConfig)}
+    assert told == tomllib.loads(shown).keys() == options
+
+
+def test_system_agents_configuration_shows_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "system-agent.toml"
+    file.write_text(re.sub(r"^#(?=[a-z-]+ = )", "", SYSTEM_CONFIGURATION, flags=re.MULTILINE))
+    shown = read_system_config(file)
+    check_commands(file, shown, GUEST)
+    assert msgspec.structs.replace(shown, allow=None) == SystemConfig()
+    assert all(shown.permits(name) for name in GUEST)
 
 
 def test_default_configuration_explains_every_option() -> None:

@@ -1,0 +1,56 @@
+"""Which verbs each agent serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestmux_session.declarations import commands_of
+from guestmux_session.verbs.authorized_keys import AuthorizedKeys
+from guestmux_session.verbs.clock import Clock
+from guestmux_session.verbs.disks import Disks
+from guestmux_session.verbs.facts import Facts
+from guestmux_session.verbs.files import Files
+from guestmux_session.verbs.filesystems import Filesystems
+from guestmux_session.verbs.freeze import Freeze
+from guestmux_session.verbs.memory_blocks import MemoryBlocks
+from guestmux_session.verbs.network import Network
+from guestmux_session.verbs.passwords import Passwords
+from guestmux_session.verbs.power import Power
+from guestmux_session.verbs.processes import Processes
+from guestmux_session.verbs.processors import Processors
+from guestmux_session.verbs.surroundings import Surroundings, SystemSurroundings
+from guestmux_session.verbs.trim import Trim
+
+
+def session_verbs(surroundings: Surroundings) -> list[object]:
+    """What a session agent serves beside the session itself: what its user can do, and what the machine is like.
+
+    Args:
+        surroundings: where the processes live that a host starts.
+    """
+    return [Files(), Processes(surroundings), Facts(), Network(), Filesystems(), Disks()]
+
+
+def system_verbs(freeze: Freeze) -> list[object]:
+    """What root serves: all that qemu-ga does, but for guest-get-users, which eventd knows from logind.
+
+    Args:
+        freeze: knows whether file systems are frozen, which whoever stops the process asks.
+    """
+    return [
+        *(Files(), Processes(SystemSurroundings())),
+        *(Facts(), Network(), Filesystems(), Disks(), Processors(), MemoryBlocks()),
+        *(freeze, Trim(), Power(), Clock(), Passwords(), AuthorizedKeys()),
+    ]
+
+
+def command_names(parts: Iterable[object]) -> list[str]:
+    """The commands that some parts have."""
+    return [name for part in parts for name in commands_of(part)]
+
+
+def close_all(parts: Iterable[object]) -> None:
+    """The agent is stopping: let go of the files and processes that hosts left open."""
+    for part in parts:
+        if isinstance(part, Files | Processes):
+            part.close_all()
