@@ -126,7 +126,10 @@ class GuestGetFsinfo(Arguments, frozen=True, kw_only=True):
 
 @command(GUEST, "guest-get-disks", returns=list[GuestDiskInfo])
 class GuestGetDisks(Arguments, frozen=True, kw_only=True):
-    """List the block devices that have a size, each with its partitions."""
+    """List the block devices that have a size, each with its partitions.
+
+    qemu-ga's member `smart`, which NVMe disks have there, is not told.
+    """
 
 
 @command(GUEST, "guest-get-diskstats", returns=list[GuestDiskStatsInfo])
