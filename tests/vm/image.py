@@ -37,7 +37,11 @@ VM = Recipe(
 )
 """The container's root, and what a machine needs beside. The stock agent is there to quarrel with, and masked."""
 
+PACKAGES_FOLDER = "/root/packages"
+"""In the machine: the packages that are installed, for who installs them again."""
+
 SETUP = f"""
+cp -r /packages {PACKAGES_FOLDER}
 install -d /usr/local/lib/guestmux-test
 cat >/usr/local/lib/guestmux-test/control_service.py <<'END_OF_SERVICE'
 {CONTROL_SERVICE.read_text()}END_OF_SERVICE

@@ -62,6 +62,22 @@ class Qemu:
         words = [self.folder / name for name in ("console", "log")]
         return "".join(f"\n--- {path}:\n{path.read_text(errors='replace')[-2000:]}" for path in words)
 
+    def wait_host(self, port: str) -> None:
+        """Wait until somebody is connected to a port's socket.
+
+        Raises:
+            QemuError: nobody comes.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while self._chardev(port).startswith("disconnected:"):
+            if time.monotonic() > deadline:
+                raise QemuError(f"nobody connects to {self.socket(port)}")
+            time.sleep(POLL_SECONDS)
+
+    def _chardev(self, label: str) -> str:
+        listed = self.monitor.execute("query-chardev")
+        return next(str(chardev["filename"]) for chardev in listed if chardev["label"] == label)
+
     def plug(self, port: str) -> None:
         """Plug a port in."""
         deadline = time.monotonic() + START_SECONDS

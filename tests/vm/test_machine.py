@@ -1,10 +1,11 @@
 """What befalls a whole machine, and what its host is told of it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from guestmux import blocking
+from guestmux import Session, blocking
 from guestmux.event import Disconnected, Event, Item
 from tests.support.wire_host import WireHost
 from tests.vm.machine import Machine
@@ -43,6 +44,13 @@ def test_suspend_and_resume(machine: Machine) -> None:
         assert host.ask("guest-ping")["return"] == {}
 
 
+def test_a_power_cut(machine: Machine, guest: blocking.Guest) -> None:
+    with guest.events(timeout=STREAM_SECONDS) as stream:
+        machine.cut_power()
+        assert named(iter(stream), "Reconnected") == ["Disconnected", "Reconnected"]
+        guest.ping()
+
+
 def test_migration(machine: Machine) -> None:
     with machine.host("qmp") as host:
         host.greeted("oob")
@@ -50,6 +58,7 @@ def test_migration(machine: Machine) -> None:
         machine.migrate()
         with pytest.raises(EOFError):
             host.message()
+    machine.wait_for("the host's leaving", lambda: not machine.has_host())
     with machine.host("qmp") as host:
         host.greeted("oob")
         since = {"epoch": before["epoch"], "seq": before["seq"]}
@@ -66,8 +75,22 @@ def test_migration_to_where_a_host_waits_already(machine: Machine) -> None:
             waiting.send(b"\xff")
             waiting.request("guest-sync-delimited", id=5)
     with waiting:
-        waiting.skip_until(b"\xff")
-        assert waiting.message()["return"] == 5
+        assert waiting.reply("guest-sync-delimited")["return"] == 5
+
+
+def test_migration_to_where_the_sdk_waits_already(machine: Machine) -> None:
+    with ThreadPoolExecutor() as pool, machine.host("qmp") as host:
+        host.greeted("oob")
+        with machine.migrating() as there:
+            waiting = pool.submit(sessions_of, f"unix:{there.socket('qmp')}")
+            there.wait_host("qmp")
+        assert waiting.result() == []
+
+
+def sessions_of(address: str) -> list[Session]:
+    """What the SDK gets, when it gets through."""
+    with blocking.connect(address, timeout=STREAM_SECONDS, reconnect=False) as guest:
+        return guest.sessions()
 
 
 def test_the_sdk_finds_the_guest_where_it_migrated_to(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""eventd as systemd's service with real ports: it is killed, its ports go and come, others hold them."""
+"""eventd as systemd's service with real ports: it is killed, its ports go and come."""
 
 import pytest
 
@@ -8,8 +8,6 @@ from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
-
-STOCK = "qemu-guest-agent.service"
 
 
 def test_killed_and_started_again_under_a_connected_host(machine: Machine, guest: blocking.Guest) -> None:
@@ -28,7 +26,7 @@ def test_killed_and_started_again_under_a_connected_host(machine: Machine, guest
 def test_killed_in_the_middle_of_a_call(machine: Machine) -> None:
     with machine.host("qmp") as host:
         host.greeted("oob")
-        host.request("session-info", key="exec-oob", session="user:carol", wait=60)
+        host.request("session-get-info", key="exec-oob", session="user:carol", wait=60)
         assert host.ask("guest-ping", key="exec-oob")["return"] == {}
         machine.systemctl("kill", "--signal=KILL", EVENTD)
         host.greeted()
@@ -58,21 +56,3 @@ def test_a_port_that_appears_starts_eventd(machine: Machine) -> None:
         machine.qemu.plug("qmp")
         host.greeted()
     machine.wait_for("eventd", machine.eventd_runs)
-
-
-def test_the_stock_agent_keeps_its_port_and_eventd_says_so(machine: Machine) -> None:
-    machine.systemctl("stop", EVENTD)
-    machine.systemctl("unmask", STOCK)
-    machine.systemctl("start", STOCK)
-    try:
-        machine.systemctl("start", EVENTD)
-        assert "another process holds the port; is qemu-ga running?" in machine.said_since_start()
-        with machine.host("qmp") as host, machine.host("qga") as stock:
-            host.greeted()
-            assert stock.ask("guest-sync", id=1)["return"] == 1
-            assert "error" in stock.ask("guest-get-sessions")
-    finally:
-        machine.systemctl("stop", STOCK)
-        machine.systemctl("mask", STOCK)
-    with machine.host("qga") as host:
-        assert "return" in host.ask("guest-get-sessions")
