@@ -1,0 +1,305 @@
+"""guestmux-qga as a process: its exit statuses, its files, its signals, its channels."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.agents import OURS, STOCK, AgentProcess, Client, run_agent
+from tests.support.pipes import pty_pair
+from tests.support.qemu_ga import QEMU_GA
+
+pytestmark = pytest.mark.timeout(60)
+
+PING = b'{"execute":"guest-ping"}'
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[AgentProcess]:
+    with AgentProcess(OURS, tmp_path) as agent:
+        yield agent
+        if agent.process.poll() is None:
+            assert agent.stop() == 0
+        assert agent.log == ""
+
+
+@pytest.mark.skipif(QEMU_GA is None, reason="qemu-ga is not installed")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-V"],
+        ["-h"],
+        ["-D"],
+        ["-b", "help"],
+        ["-b?"],
+        ["-x"],
+        ["-m", "unix-listen"],
+        ["-m", "nonsense", "-p", "x"],
+        ["-m", "unix-listen", "-p", "/no/such/directory/socket"],
+        ["-m", "virtio-serial", "-p", "/no/such/port"],
+        ["-m", "isa-serial", "-p", "/no/such/tty"],
+        ["-m", "vsock-listen", "-p", "nonsense"],
+    ],
+)
+def test_exit_statuses_are_the_peers(tmp_path: Path, options: list[str]) -> None:
+    status = [run_agent(program, "-t", str(tmp_path), *options).returncode for program in (STOCK, OURS)]
+    assert status[0] == status[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-b", "guest-png"], "block-rpcs: no such command: 'guest-png'"),
+        (["-b", "guest-ping;guest-exec"], "separated by commas"),
+        (["-m", "virtio-serial", "-p", "/dev/null/x"], "not found"),
+        (["-m", "virtio-serial", "-p", "/etc/passwd"], "not a character device"),
+        (
+            ["-l", "/no/such/directory/log", "-m", "isa-serial", "-p", "/dev/null"],
+            "unable to open specified log file",
+        ),
+        (["-x"], "Try 'guestmux-qga --help'"),
+    ],
+)
+def test_what_cannot_be_had_is_said(tmp_path: Path, options: list[str], said: str) -> None:
+    ended = run_agent(OURS, "-t", str(tmp_path), "-m", "unix-listen", "-p", str(tmp_path / "s"), *options)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_file_that_qemus_own_test_dumps(tmp_path: Path) -> None:
+    """Its list has a ';' in it: it is dumped as it is, and refused by an agent that would run with it."""
+    conf = tmp_path / "conf"
+    conf.write_text("[general]\nmethod=virtio-serial\nblock-rpcs=guest-ping;guest-get-time\n")
+    dumped = run_agent(OURS, "-D", conf=str(conf))
+    assert (dumped.returncode, dumped.stderr) == (0, "")
+    assert "block-rpcs=guest-ping;guest-get-time\n" in dumped.stdout
+    refused = run_agent(OURS, "-p", "/dev/null", conf=str(conf))
+    assert refused.returncode == 1
+    assert "separated by commas" in refused.stderr
+
+
+def test_every_command_is_listed() -> None:
+    listed = run_agent(OURS, "-b", "help").stdout.split()
+    assert {"guest-ping", "guest-exec", "guest-get-users", "guest-fsfreeze-thaw"} <= set(listed)
+    assert listed == sorted(listed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_whatever_it_does(agent: AgentProcess, number: signal.Signals) -> None:
+    os.mkfifo(agent.directory / "fifo")
+    with agent.connect() as host:
+        host.value("guest-exec", path="sleep", arg=["1000"])
+        host.send(b'{"execute":"guest-exec-read","arguments":{"pid":1}}')
+        assert agent.stop(number) == 0
+    assert agent.log == ""
+
+
+def test_a_signal_before_it_is_ready(tmp_path: Path) -> None:
+    for _ in range(5):
+        directory = tmp_path / str(_)
+        directory.mkdir()
+        with AgentProcess(OURS, directory) as agent:
+            with agent.connect() as host:
+                host.send(PING)
+                host.line()
+            assert agent.stop() == 0
+
+
+def test_a_host_that_leaves_its_replies_unread_does_not_end_it(agent: AgentProcess) -> None:
+    """The stock one ends with status 0 by the ECONNRESET, and gives the next host the replies on virtio-serial."""
+    for _ in range(3):
+        with agent.connect() as host:
+            host.send(PING * 50)
+            select.select([host.connection], [], [], 10)
+    with agent.connect() as host:
+        assert host.ask_raw(b'{"execute":"guest-sync","arguments":{"id":7}}') == {"return": 7}
+
+
+def test_half_a_command_ends_with_its_host(agent: AgentProcess) -> None:
+    with agent.connect() as host:
+        host.send(PING + b'{"execute":"guest-pi')
+        host.line()
+    with agent.connect() as host:
+        assert host.ask_raw(PING) == {"return": {}}
+
+
+def test_a_host_that_does_not_read_costs_nothing(agent: AgentProcess) -> None:
+    """The stock one burns a whole CPU until it does."""
+    with agent.connect() as host:
+        host.connection.setblocking(False)
+        sent = 0
+        while select.select([], [host.connection], [], 0.5)[1]:
+            sent += host.connection.send(PING * 1000)
+        before = cpu_seconds(agent.process.pid)
+        assert not select.select([], [host.connection], [], 1.0)[1]
+        assert cpu_seconds(agent.process.pid) - before < 0.2
+    with agent.connect() as host:
+        assert host.ask_raw(PING) == {"return": {}}
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def connected(path: Path) -> Client:
+    """A host at a socket that may not be there yet."""
+    deadline = time.monotonic() + 20
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            connection.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            return Client(connection)
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([*OURS, *options], env={**os.environ, "QGA_CONF": "/no/such/file"}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_socket_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(path))
+    stale.close()
+    with serving("-m", "unix-listen", "-p", str(path), "-t", str(tmp_path)) as process:
+        with connected(path) as host:
+            assert host.ask_raw(PING) == {"return": {}}
+        process.terminate()
+        assert process.wait(10) == 0
+        assert not path.exists()
+
+
+def test_a_serial_line(tmp_path: Path) -> None:
+    with pty_pair() as (line, path):
+        os.write(line, b"garbage of before")
+        with serving("-m", "isa-serial", "-p", path, "-t", str(tmp_path)) as process:
+            answer = b""
+            while not answer:
+                # What came before it opened the line is thrown away, so ask until it is there.
+                time.sleep(0.05)
+                with suppress(OSError):  # nobody has the line open yet
+                    os.write(line, PING)
+                    select.select([line], [], [], 0.2)
+                    answer = os.read(line, 4096)
+            assert answer.startswith(b'{"return": {}}\n')
+            process.terminate()
+            assert process.wait(10) == 0
+
+
+def test_a_daemon(tmp_path: Path) -> None:
+    path, pidfile, logfile = tmp_path / "s", tmp_path / "pid", tmp_path / "log"
+    options = [
+        "-m",
+        "unix-listen",
+        "-p",
+        str(path),
+        "-t",
+        str(tmp_path),
+        "-f",
+        str(pidfile),
+        "-l",
+        str(logfile),
+    ]
+    started = run_agent(OURS, *options, "-d", "-v")
+    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
+    with connected(path) as host:
+        assert host.ask_raw(PING) == {"return": {}}
+        pid = int(pidfile.read_text())
+        assert os.getsid(pid) == pid
+        assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+        assert {str(Path(f"/proc/{pid}/fd/{fd}").readlink()) for fd in (0, 1, 2)} == {"/dev/null"}
+        assert "Umask:\t0077" in Path(f"/proc/{pid}/status").read_text()
+        second = run_agent(OURS, *options[:2], "-p", str(tmp_path / "s2"), *options[4:], "-d")
+        assert second.returncode == 0  # as the peer's: the parent knows nothing of the pid file
+        assert int(pidfile.read_text()) == pid
+        os.kill(pid, signal.SIGTERM)
+        assert host.rest() == b""
+    while Path(f"/proc/{pid}").exists() and not is_zombie(pid):
+        time.sleep(0.01)
+    assert not pidfile.exists()
+    assert "open" in logfile.read_text()
+
+
+def is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_path_that_comes_later(tmp_path: Path) -> None:
+    path = tmp_path / "later" / "s"
+    with serving("-m", "unix-listen", "-p", str(path), "-t", str(tmp_path), "-r") as process:
+        time.sleep(0.1)
+        path.parent.mkdir()
+        with connected(path) as host:
+            assert host.ask_raw(PING) == {"return": {}}
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_socket_activation_of_another_number(tmp_path: Path, number: int) -> None:
+    hand_over = f'exec 3</dev/null 4</dev/null; export LISTEN_FDS={number} LISTEN_PID=$$; exec "$@"'
+    command = ["bash", "-c", hand_over, "-", *OURS, "-D", "-m", "unix-listen", "-p", "/s"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (ended.returncode, "path=/s" in ended.stdout) == ((0, True) if number == 0 else (1, False))
+
+
+def test_socket_activation_by_something_else(tmp_path: Path) -> None:
+    hand_over = 'exec 3</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+    ended = subprocess.run(
+        ["bash", "-c", hand_over, "-", *OURS], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (ended.returncode, ended.stderr) == (1, "guestmux-qga: unsupported listen fd type\n")
+
+
+def test_blocked_and_allowed_commands(tmp_path: Path) -> None:
+    with AgentProcess(
+        OURS, tmp_path, "-b", "guest-ping,guest-get-time", "-a", "guest-info,guest-get-host-name"
+    ) as agent:
+        with agent.connect() as host:
+            for command in ("guest-ping", "guest-get-time", "guest-get-osinfo", "guest-exec", "guest-sync"):
+                error_class, desc = host.desc(command)
+                assert (error_class, "has been disabled" in desc) == ("CommandNotFound", True), desc
+            assert host.value("guest-get-host-name")
+            info = {
+                entry["name"]: entry["enabled"] for entry in host.value("guest-info")["supported_commands"]
+            }
+            assert {name for name, enabled in info.items() if enabled} == {
+                "guest-info",
+                "guest-get-host-name",
+            }
+        assert agent.stop() == 0
+
+
+def test_an_agent_that_was_killed_while_frozen(tmp_path: Path) -> None:
+    """The file is qemu-ga's; only a thaw, or two signals, end it."""
+    (tmp_path / "qga.state.isfrozen").touch()
+    logfile = tmp_path / "log"
+    with AgentProcess(OURS, tmp_path, "-l", str(logfile)) as agent, agent.connect() as host:
+        assert host.value("guest-fsfreeze-status") == "frozen"
+        assert "frozen" in host.desc("guest-get-time")[1]
+        assert host.ask_raw(PING) == {"return": {}}
+        agent.process.terminate()
+        assert host.ask_raw(PING) == {"return": {}}
+        assert not logfile.exists()
+        agent.process.terminate()
+        assert agent.process.wait(10) == 0
