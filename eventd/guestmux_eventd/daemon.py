@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from guestmux_eventd.agent_table import AgentTable
+from guestmux_eventd.audit import Audit
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.config import Config, PortConfig
 from guestmux_eventd.event_log import EventLog
@@ -34,6 +35,7 @@ from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_address import system_bus_address
 from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.errors import BusError
+from guestmux_transport.held_log import HeldLog
 from guestmux_transport.port import Port, open_port
 
 BUS_RETRY = 0.5
@@ -65,8 +67,11 @@ class Daemon:
         self._hosts = Hosts()
         self._changes = Changes()
         self._links = BusLinks()
-        policy, gate = Policy(config.policy), FreezeGate()
-        self._natives = NativeCommands(self._sessions, self._agents, self._log, policy=policy, gate=gate)
+        policy, gate, audit = Policy(config.policy), FreezeGate(), Audit()
+        gate.watch(HeldLog().hold)
+        self._natives = NativeCommands(
+            self._sessions, self._agents, self._log, policy=policy, gate=gate, audit=audit
+        )
         self._router = Router(
             self._sessions,
             self._agents,
@@ -75,6 +80,7 @@ class Daemon:
             config.call_timeout,
             policy=policy,
             gate=gate,
+            audit=audit,
         )
         self._manager: Manager | None = None
         self._bus_tried = anyio.Event()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -97,15 +99,18 @@ class HandleKeeper:
         _command, argument = CLOSING[handle.kind]
         return {**arguments, argument: handle.theirs}
 
-    def begin(self, handle: Handle) -> None:
-        """A call with it begins."""
+    @contextmanager
+    def used(self, handle: Handle | None) -> Iterator[None]:
+        """Keep what a call is about while the call lasts."""
+        if handle is None:
+            yield
+            return
         handle.busy += 1
-        self._table.touch(handle)
-
-    def end(self, handle: Handle) -> None:
-        """The call ended, however."""
-        handle.busy -= 1
-        self._table.touch(handle)
+        try:
+            yield
+        finally:
+            handle.busy -= 1
+            self._table.touch(handle)
 
     def answered(self, caller: Caller, agent: Agent, command: str, handle: Handle | None, value: Any) -> Any:
         """Take note of what a successful result opened or ended; gives the result with the host's number in it."""

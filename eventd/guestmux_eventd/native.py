@@ -9,7 +9,9 @@ import msgspec
 from msgspec import UNSET
 
 from guestmux_eventd.agent_table import AgentTable
+from guestmux_eventd.audit import Audit
 from guestmux_eventd.availability import Availability
+from guestmux_eventd.caller import Caller
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.policy import Policy
@@ -53,6 +55,7 @@ class NativeCommands:
         log: the events.
         policy: what may run; everything where not given.
         gate: shut while file systems are frozen.
+        audit: the record of what is refused; none is kept where not given.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class NativeCommands:
         *,
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self._policy = Policy() if policy is None else policy
         self._availability = Availability(sessions, agents, self._policy, gate or FreezeGate())
         self._sessions = sessions
@@ -96,7 +101,10 @@ class NativeCommands:
         if not self.serves(request.command, host.dialect):
             raise command_not_found(request.command)
         if not self._policy.allows(request.command, host.port):
-            raise disabled_by_policy(request.command)
+            failure = disabled_by_policy(request.command)
+            if self._audit:
+                self._audit.refused(Caller(host.port, host.dialect), request.command, "", failure.desc)
+            raise failure
         try:
             arguments = NATIVE[request.command].parse(request.arguments)
         except InvalidParameter as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ import anyio
 from guestmux_eventd.agent_finder import AgentFinder, Route, class_of, read_route
 from guestmux_eventd.agent_links import Links
 from guestmux_eventd.agent_table import Agent, AgentTable
+from guestmux_eventd.audit import Audit
 from guestmux_eventd.background import Background
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
@@ -73,6 +76,7 @@ class Router:
         call_timeout: seconds that an agent has by default.
         policy: what may run; everything where not given.
         gate: shut while file systems are frozen.
+        audit: the record of refused and privileged calls; none is kept where not given.
     """
 
     def __init__(
@@ -85,7 +89,9 @@ class Router:
         *,
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self._sessions = sessions
         self._agents = agents
         self._links = links
@@ -107,6 +113,8 @@ class Router:
     def host_left(self, caller: Caller) -> None:
         """A host connection ended."""
         self._handles.host_left(caller)
+        if self._audit:
+            self._audit.tell_left_out()
 
     async def call(self, request: Request, caller: Caller) -> Any:
         """Run a command in the agent that it is for.
@@ -161,10 +169,15 @@ class Router:
         return CommandFailure(unknown_handle(use.kind, arguments[use.takes]))
 
     def _check_allowed(self, command: str, agent: Agent, caller: Caller) -> None:
+        failure = None
         if not self._gate.admits(command):
-            raise disabled_while_frozen(command)
-        if not self._policy.allows(command, caller.port, class_of(self._sessions, agent)):
-            raise disabled_by_policy(command)
+            failure = disabled_while_frozen(command)
+        elif not self._policy.allows(command, caller.port, class_of(self._sessions, agent)):
+            failure = disabled_by_policy(command)
+        if failure:
+            if self._audit:
+                self._audit.refused(caller, command, agent.session, failure.desc)
+            raise failure
 
     def _timeout(self, command: str, route: Route) -> float:
         if route.timeout is not None:
@@ -185,14 +198,25 @@ class Router:
             _check_result(agent, command, value)
             return value
 
-        if handle:
-            self._handles.begin(handle)
-        try:
+        with self._handles.used(handle), self._recorded(caller, agent, command):
             value = await self._freezes.follow(agent, command, call)
             return self._handles.answered(caller, agent, command, handle, value)
+
+    @contextmanager
+    def _recorded(self, caller: Caller, agent: Agent, command: str) -> Iterator[None]:
+        """Put what happens inside on record."""
+        if self._audit is None:
+            yield
+            return
+        begun, outcome = self._audit.clock(), "cancelled"
+        try:
+            yield
+            outcome = "done"
+        except CommandFailure:
+            outcome = "failed"
+            raise
         finally:
-            if handle:
-                self._handles.end(handle)
+            self._audit.ran(caller, agent, command, outcome, self._audit.clock() - begun)
 
 
 def _check_arguments(agent: Agent, command: str, arguments: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from guestmux_eventd.agent_table import Agent, AgentTable
+from guestmux_eventd.audit import Audit
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.freeze_gate import FreezeGate
@@ -48,14 +49,16 @@ class FakeAgents:
         calls: the agent's name, the command and the arguments of each call, in order.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, audit: Audit | None = None) -> None:
         self.behave: dict[str, Behaviour] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.timeouts: list[float] = []
         self.sessions, self.agents, self.changes = SessionTable(), AgentTable(), Changes()
         self.gate = FreezeGate()
         self.sessions.add(Session(session="c1", user="alice", uid=1000, session_class="user"))
-        self.router = Router(self.sessions, self.agents, self, self.changes, policy=policy, gate=self.gate)
+        self.router = Router(
+            self.sessions, self.agents, self, self.changes, policy=policy, gate=self.gate, audit=audit
+        )
         self.qga = Caller("qga-port", "qga")
         self.qmp = Caller("qmp-port", "qmp")
 

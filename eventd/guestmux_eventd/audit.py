@@ -1,0 +1,107 @@
+"""The record of what hosts were refused, and of what they did with privilege or in a user's name; never of contents."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.caller import Caller
+from guestmux_eventd.identity import SYSTEM
+from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol.guest.handles import HANDLES
+
+Weight = Literal["call", "use", "refusal"]
+"""Each has its own bound: reads of one file by the thousand must not hide that another was opened, or a refusal."""
+
+RATES: dict[Weight, tuple[float, float]] = {
+    "call": (10.0, 500.0),
+    "use": (1.0, 50.0),
+    "refusal": (2.0, 100.0),
+}
+"""Entries a second, and at once. In all some 5 kB/s of the journal, and less than its own bound (10,000 in 30 s)."""
+
+logger = logging.getLogger("guestmux.audit")
+# Whatever else is logged or not: these entries are.
+logger.setLevel(logging.INFO)
+
+
+class Audit:
+    """Writes the record, bounded in rate; what is left out is counted and told by command.
+
+    Args:
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._buckets = {weight: TokenBucket(rate, burst, clock) for weight, (rate, burst) in RATES.items()}
+        self._left_out: dict[Weight, Counter[str]] = {weight: Counter() for weight in RATES}
+
+    def refused(self, caller: Caller, command: str, session: str, reason: str) -> None:
+        """A command was refused by policy, or while frozen."""
+        if self._admit("refusal", command):
+            fields = _fields(caller.port, command, session, "", "refused")
+            logger.warning(
+                "%s: %s refused in %s: %s", caller.port, command, session or "eventd", reason, extra=fields
+            )
+
+    def ran(self, caller: Caller, agent: Agent, command: str, outcome: str, seconds: float) -> None:
+        """An agent ran a command.
+
+        Args:
+            caller: the host.
+            agent: which.
+            command: what.
+            outcome: `done`, `failed` or `cancelled`.
+            seconds: how long it took.
+        """
+        if not is_privileged(agent, command):
+            return
+        use = HANDLES.get(command)
+        if not self._admit("use" if use and use.takes else "call", command):
+            return
+        fields = {
+            **_fields(caller.port, command, agent.session, agent.name, outcome),
+            "guestmux_duration": f"{seconds:.6f}",
+            "guestmux_uid": agent.identity.uid,
+        }
+        text = "%s: %s in %s by '%s': %s in %.3f s"
+        logger.info(text, caller.port, command, agent.session, agent.name, outcome, seconds, extra=fields)
+
+    def tell_left_out(self) -> None:
+        """Say now what was left out so far."""
+        for weight in RATES:
+            self._tell_left_out(weight)
+
+    def _admit(self, weight: Weight, command: str) -> bool:
+        if not self._buckets[weight].take():
+            self._left_out[weight][command] += 1
+            return False
+        self._tell_left_out(weight)
+        return True
+
+    def _tell_left_out(self, weight: Weight) -> None:
+        counts, self._left_out[weight] = self._left_out[weight], Counter()
+        if counts:
+            commands = ", ".join(f"{count} {command}" for command, count in counts.most_common(10))
+            fields = {"guestmux_outcome": "left-out", "guestmux_count": counts.total()}
+            logger.warning("left out, too many at a time: %s", commands, extra=fields)
+
+
+def is_privileged(agent: Agent, command: str) -> bool:
+    """Whether a call is put on record: all of the system agent's, files and programs in a session."""
+    return agent.session == SYSTEM or command in HANDLES
+
+
+def _fields(port: str, command: str, session: str, agent: str, outcome: str) -> dict[str, str | int]:
+    return {
+        "guestmux_port": port,
+        "guestmux_command": command,
+        "guestmux_session": session,
+        "guestmux_agent": agent,
+        "guestmux_outcome": outcome,
+    }
