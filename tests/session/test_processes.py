@@ -109,6 +109,50 @@ async def test_every_answer_is_qemu_gas(verbs: Verbs, tmp_path: Path, asked: dic
     assert await run(verbs, **asked) == theirs
 
 
+class Holding(SystemSurroundings):
+    """Keeps every process back until it was adopted."""
+
+    adopts = True
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+        self.was_there: list[bool] = []
+
+    async def adopt(self, pid: int) -> None:
+        self.was_there.append(self.mark.exists())
+
+
+# In between is a shell, which adds PWD.
+HELD = [asked for asked in AS_IN_QEMU_GA if "env" not in asked]
+
+
+@needs_qemu_ga
+@pytest.mark.parametrize("asked", HELD, ids=lambda asked: f"{asked['path']}-{asked.get('arg', '')}")
+async def test_every_answer_is_qemu_gas_where_processes_are_held(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    with qemu_ga(tmp_path) as peer:
+        theirs = run_stock(peer, asked)
+    part = Processes(Holding(tmp_path / "mark"))
+    assert await run(Verbs(part), **asked) == theirs
+    await end_all(part)
+
+
+async def test_a_process_does_nothing_before_it_was_adopted(tmp_path: Path) -> None:
+    surroundings = Holding(tmp_path / "mark")
+    part = Processes(surroundings)
+    for terminal in ({}, {"terminal": {"rows": 24, "columns": 80}}):
+        surroundings.mark.unlink(missing_ok=True)
+        live = await Verbs(part).get(
+            "guest-exec-live", path="touch", arg=[str(surroundings.mark)], **terminal
+        )
+        while not (await Verbs(part).get("guest-exec-read", pid=live["pid"], linger=30))["exited"]:
+            pass
+        assert surroundings.mark.exists()
+    assert surroundings.was_there == [False, False]
+    await end_all(part)
+
+
 @pytest.mark.parametrize(
     ("mode", "out", "err"),
     [

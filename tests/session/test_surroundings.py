@@ -105,6 +105,7 @@ async def test_a_process_gets_a_scope_of_its_own(
     await end_all(part)
     assert [scope.properties["PIDs"] for scope in manager.scopes] == [[pid] for pid in pids]
     assert {scope.properties["Slice"] for scope in manager.scopes} == {"app.slice"}
+    assert [scope.state for scope in manager.scopes] == ["T", "T"]
     assert len({scope.unit for scope in manager.scopes}) == 2
     assert all(scope.unit.startswith("app-guestmux-exec-") for scope in manager.scopes)
 

@@ -67,6 +67,11 @@ class Child:
         except PermissionError as error:
             raise CommandError(f"PID {self.pid} runs as another user now and takes no signals") from error
 
+    def go_on(self) -> None:
+        """Let it begin, where it was held."""
+        if self.running:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
+
     def let_go(self) -> None:
         """Watch it no more: the agent is stopping, the process goes on, and init reaps it."""
         if self.running:

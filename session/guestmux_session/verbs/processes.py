@@ -73,7 +73,7 @@ class Processes:
         async def start() -> Process:
             return RecordedProcess(await asyncio.to_thread(spawn_recorded, program, given, mode))
 
-        return await self._add(start)
+        return await self._add(start, held=program.held)
 
     @command_of(GUEST["guest-exec-status"])
     async def status(self, asked: GuestExecStatusCommand) -> GuestExecStatus:
@@ -98,7 +98,7 @@ class Processes:
                 return LiveProcess(await asyncio.to_thread(spawn_piped, program))
             return LiveProcess(await asyncio.to_thread(spawn_with_terminal, program, terminal))
 
-        return await self._add(start)
+        return await self._add(start, held=program.held)
 
     @command_of(GUEST["guest-exec-read"])
     async def read(self, asked: GuestExecRead) -> GuestExecOutput:
@@ -133,22 +133,22 @@ class Processes:
     ) -> Program:
         environment = await self._surroundings.environment(None if env is UNSET else variables(env))
         start = self._surroundings.directory if directory is UNSET else directory
-        return Program(path, arguments, environment, start)
+        return Program(path, arguments, environment, start, held=self._surroundings.adopts)
 
-    async def _add(self, start: Callable[[], Coroutine[Any, Any, Process]]) -> GuestExec:
+    async def _add(self, start: Callable[[], Coroutine[Any, Any, Process]], *, held: bool) -> GuestExec:
         """Start a process and know it from then on.
 
         A caller that goes away meanwhile cannot stop it, and never learns its number: it is forgotten.
         """
         self._make_room()
-        starting = asyncio.ensure_future(self._started(start))
+        starting = asyncio.ensure_future(self._started(start, held))
         try:
             return GuestExec(pid=await asyncio.shield(starting))
         except asyncio.CancelledError:
             starting.add_done_callback(self._unwanted)
             raise
 
-    async def _started(self, start: Callable[[], Coroutine[Any, Any, Process]]) -> int:
+    async def _started(self, start: Callable[[], Coroutine[Any, Any, Process]], held: bool) -> int:
         try:
             process = await start()
         except OSError as error:
@@ -158,7 +158,11 @@ class Processes:
             # The kernel gave the number of one that ended to this one.
             self._forget(pid)
         self._known[pid] = process
-        await self._surroundings.adopt(pid)
+        try:
+            await self._surroundings.adopt(pid)
+        finally:
+            if held:
+                process.child.go_on()
         return pid
 
     def _unwanted(self, starting: asyncio.Task[int]) -> None:

@@ -6,10 +6,11 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from guestmux_protocol.errors import MAX_SHOWN
 from guestmux_session.errors import CommandError
@@ -17,9 +18,10 @@ from guestmux_session.errors import CommandError
 _SHELL = "/bin/sh"
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
-# Of util-linux. It takes stdin for its controlling terminal: the fast way to start a program runs no code of ours in
-# the new process, and a fork of the whole agent, with its threads, is no way.
+# What has to happen in the new process before the program, is done by programs: the fast way to start one runs no code
+# of ours there, and a fork of the whole agent, with its threads, is no way.
 _TAKE_TERMINAL = ("setsid", "--ctty")
+_HOLD = (_SHELL, "-c", 'kill -STOP $$; exec "$@"', "sh")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Program:
         arguments: those after the name.
         environment: all of it.
         directory: where it starts; None for where the agent is.
+        held: it does nothing before it gets SIGCONT, but is there.
     """
 
     name: str
     arguments: list[str]
     environment: dict[str, str]
     directory: str | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def spawn(program: Program, streams: Streams) -> subprocess.Popen[bytes]:
         CommandError: it cannot be started; in qemu-ga's words.
     """
     with _explained(program):
-        path = _found(program.name, program.environment)
+        path = _found(program)
+        if program.held:
+            return _start_held(program, path, streams)
         try:
             return _start(program, [program.name, *program.arguments], path, streams)
         except OSError as error:
@@ -81,12 +87,31 @@ def spawn_on_terminal(program: Program, slave: int) -> subprocess.Popen[bytes]:
     Raises:
         CommandError: it cannot be started.
     """
+    streams = Streams(slave, slave, slave)
     with _explained(program):
-        path = _found(program.name, program.environment)
-        _check_runnable(path, program.directory)
-        taker = _found(_TAKE_TERMINAL[0], {"PATH": _DEFAULT_PATH})
-        command = [*_TAKE_TERMINAL, path, *program.arguments]
-        return _start(program, command, taker, Streams(slave, slave, slave), own_session=False)
+        path = _found(program)
+        if program.held:
+            return _start_held(program, path, streams, terminal=True)
+        return _start_by(_TAKE_TERMINAL, program, path, streams, own_session=False)
+
+
+def _start_held(
+    program: Program, path: str, streams: Streams, *, terminal: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start it and wait until it has stopped itself."""
+    tools = (*_TAKE_TERMINAL, *_HOLD) if terminal else _HOLD
+    process = _start_by(tools, program, path, streams, own_session=not terminal)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return process
+
+
+def _start_by(
+    tools: Sequence[str], program: Program, path: str, streams: Streams, *, own_session: bool
+) -> subprocess.Popen[bytes]:
+    """Start programs that each become the next one, and the last of them this one."""
+    _check_runnable(path, program.directory)
+    command = [*tools, path, *program.arguments]
+    return _start(program, command, _tool(command[0]), streams, own_session=own_session)
 
 
 def _start(
@@ -104,21 +129,29 @@ def _start(
     )
 
 
-def _found(name: str, environment: Mapping[str, str]) -> str:
-    """Look for a name in the new process's PATH; in ours where it has none, as GLib does."""
-    if "/" in name:
-        return name
-    path = shutil.which(name, path=environment.get("PATH") or os.environ.get("PATH") or _DEFAULT_PATH)
-    if path is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    return path
+def _found(program: Program) -> str:
+    """Look for its name in the new process's PATH; in ours where that has none, as GLib does."""
+    if "/" in program.name:
+        return program.name
+    path = shutil.which(
+        program.name, path=program.environment.get("PATH") or os.environ.get("PATH") or _DEFAULT_PATH
+    )
+    return path or _missing(program.name)
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name, path=_DEFAULT_PATH) or _missing(name)
+
+
+def _missing(name: str) -> NoReturn:
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def _check_runnable(path: str, directory: str | None) -> None:
     """Find out what only execve would tell, to a program in between."""
     there = Path(directory or "", path)
     if not there.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        _missing(path)
     if there.is_dir() or not os.access(there, os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 

@@ -14,6 +14,10 @@ class Surroundings(Protocol):
     def directory(self) -> str | None:
         """Where processes start; None for where the agent is."""
 
+    @property
+    def adopts(self) -> bool:
+        """Whether there is another place for processes than beside the agent: they do nothing before they are there."""
+
     async def environment(self, given: Mapping[str, str] | None) -> dict[str, str]:
         """A process's environment.
 
@@ -29,6 +33,7 @@ class SystemSurroundings:
     """As in qemu-ga: the agent's environment, or exactly the one that was given; everything else is the agent's."""
 
     directory = None
+    adopts = False
 
     async def environment(self, given: Mapping[str, str] | None) -> dict[str, str]:
         """What was given replaces the agent's."""

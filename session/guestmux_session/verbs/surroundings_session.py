@@ -5,6 +5,7 @@ systemd's side is org.freedesktop.systemd1(5), and systemd.special(7) for app.sl
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ from guestmux_session.bus_service import BusService
 from guestmux_session.info_environment import account
 from guestmux_session.verbs.spawn import variables
 from guestmux_transport.bus import Bus
+from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import BusError
 from guestmux_transport.names import PROPERTIES_INTERFACE
 from guestmux_transport.values import Variant
@@ -58,6 +60,7 @@ class SessionSurroundings:
     def __init__(self) -> None:
         self._bus: Bus | None = None
         self._systemd: BusService | None = None
+        self._jobs: dict[str, asyncio.Future[None]] = {}
 
     async def attach(self, bus: Bus) -> None:
         """Use a connection to the session bus.
@@ -66,6 +69,13 @@ class SessionSurroundings:
             BusError: it is lost.
         """
         systemd = BusService(bus, SYSTEMD_NAME, _unheard)
+        await bus.add_signal_handler(
+            sender=SYSTEMD_NAME,
+            interface=MANAGER_INTERFACE,
+            member="JobRemoved",
+            path=SYSTEMD_PATH,
+            handler=self._on_job_removed,
+        )
         await systemd.start()
         self._bus, self._systemd = bus, systemd
 
@@ -93,24 +103,43 @@ class SessionSurroundings:
 
     async def adopt(self, pid: int) -> None:
         """Give the process a scope of its own, so that it outlives the agent; where that fails it stays beside it."""
+        if not self.adopts:
+            return
         unit = f"app-guestmux-exec-{secrets.token_hex(8)}.scope"
+        try:
+            await self._start_scope(unit, pid)
+        except (BusError, TimeoutError) as error:
+            reason = str(error) or "the service manager is too slow"
+            logger.info("process %d stays in the agent's own cgroup and ends with it: %s", pid, reason)
+
+    async def _start_scope(self, unit: str, pid: int) -> None:
+        """Returns when the process is in it."""
         properties = [
             ("Description", Variant("s", f"Started by guestmux (PID {pid})")),
             ("Slice", Variant("s", SLICE)),
             ("CollectMode", Variant("s", "inactive-or-failed")),
             ("PIDs", Variant("au", [pid])),
         ]
-        if not self._has_systemd or not Path(f"/proc/{pid}").exists():
-            return
+        # The answer says that there is a job, no more; the job's end may be told before we have read the answer.
+        done = self._jobs[unit] = asyncio.get_running_loop().create_future()
         try:
-            await self._ask(
-                MANAGER_INTERFACE, "StartTransientUnit", "ssa(sv)a(sa(sv))", [unit, "fail", properties, []]
-            )
-        except BusError as error:
-            logger.info("process %d stays in the agent's own cgroup and ends with it: %s", pid, error)
+            async with asyncio.timeout(CALL_TIMEOUT):
+                arguments = [unit, "fail", properties, []]
+                await self._ask(MANAGER_INTERFACE, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments)
+                await done
+        finally:
+            del self._jobs[unit]
+
+    def _on_job_removed(self, signal: Signal) -> None:
+        if signal.signature != "uoss":
+            return
+        _number, _job, unit, _result = signal.body
+        done = self._jobs.get(unit)
+        if done is not None and not done.done():
+            done.set_result(None)
 
     async def _of_manager(self) -> dict[str, str]:
-        if not self._has_systemd:
+        if not self.adopts:
             return {}
         try:
             value = await self._ask(PROPERTIES_INTERFACE, "Get", "ss", [MANAGER_INTERFACE, "Environment"])
@@ -121,7 +150,8 @@ class SessionSurroundings:
         return variables(entries)
 
     @property
-    def _has_systemd(self) -> bool:
+    def adopts(self) -> bool:
+        """Whether the user's systemd is there."""
         return self._systemd is not None and self._systemd.owner is not None
 
     async def _ask(self, interface: str, member: str, signature: str, body: list[Any]) -> Any:
