@@ -90,11 +90,12 @@ class JsonFramer:
     def _keep(self, data: bytes) -> None:
         """Store the half-received value's part of this chunk; refuse it early if it has too many tokens."""
         self._buffer += data[self._mark :]
-        if len(self._buffer) < self._recount_at:
-            return
-        self._recount_at = 2 * len(self._buffer)
-        if has_more_tokens_than(self._limits.tokens, self._buffer):
-            self._skip_value("JSON token count limit exceeded")
+        while len(self._buffer) >= self._recount_at:
+            # At the same places of the value, whatever chunks it comes in.
+            beginning = self._buffer[: self._recount_at]
+            self._recount_at *= 2
+            if has_more_tokens_than(self._limits.tokens, beginning):
+                self._skip_value("JSON token count limit exceeded")
 
     def _between(self, data: bytes, pos: int) -> int:
         """Outside any value: take whole objects, then see what begins here."""

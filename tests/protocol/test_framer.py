@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guestmux_protocol.errors import FramingError
@@ -236,6 +236,7 @@ limit_sets = st.sampled_from(
 
 
 @given(streams | st.binary(max_size=80), limit_sets, st.lists(st.integers(1, 20), max_size=20))
+@example(b'{{{"execute": "guest-ping"}\n', Limits(1000, 4, 6), [])
 def test_the_chunks_do_not_matter(data: bytes, limits: Limits, sizes: list[int]) -> None:
     whole = framing(limits)()(data)
     assert in_pieces(framing(limits)(), data, 1) == whole
