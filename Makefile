@@ -92,6 +92,15 @@ test-vm: .venv/.installed ## Against a virtual machine with a real kernel and re
 	.venv/bin/python -m tests.vm.image
 	.venv/bin/pytest -v tests/vm
 
+.PHONY: test-libvirt
+test-libvirt: .venv/.installed ## Against a domain of a libvirtd of its own, with virsh (root)
+	@$(NEED_CONTAINER)
+	@$(NEED_VM)
+	@./.ci/need virsh=libvirt-clients libvirtd="libvirt-daemon libvirt-daemon-driver-qemu" || \
+	    echo "libvirtd cannot be installed here: its tests are skipped" >&2
+	.venv/bin/python -m tests.vm.image
+	.venv/bin/pytest -v tests/libvirt
+
 .PHONY: test-oldest
 test-oldest: .venv-oldest/.installed bus ## The suite on the oldest dependencies that pyproject.toml allows
 	.venv-oldest/bin/pytest -q tests
