@@ -16,8 +16,11 @@ from guestmux.cli.cmd_cp import cp
 from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
 from guestmux.cli.cmd_exec import execute
+from guestmux.cli.cmd_fs import fs
 from guestmux.cli.cmd_info import info, sessions, users, version
+from guestmux.cli.cmd_os import net, os_command
 from guestmux.cli.cmd_ping import ping
+from guestmux.cli.cmd_power import reboot, shutdown, suspend
 from guestmux.cli.cmd_schema import schema
 from guestmux.cli.cmd_session import lock, logout, notify, unlock
 from guestmux.cli.cmd_wait import wait
@@ -58,6 +61,8 @@ for command in (
     info,
     sessions,
     users,
+    os_command,
+    net,
     events,
     call,
     lock,
@@ -67,6 +72,10 @@ for command in (
     execute,
     cat,
     cp,
+    fs,
+    shutdown,
+    reboot,
+    suspend,
     wait,
     doctor,
     schema,
