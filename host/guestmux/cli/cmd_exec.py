@@ -81,8 +81,8 @@ def execute(
     leaves the command, hung up. With --tty every key goes to the command; ^] three times within a second ends it.
 
     The exit status is the command's, 128 and the number where a signal ended it, 126 where it cannot be started and
-    127 where it is not there; else as `guestmux --help` tells. A stock qemu-ga gives the output when the command ended, and
-    takes input and signals not at all while it runs; --tty and --cwd are refused there.
+    127 where it is not there; else as `guestmux --help` tells. A stock qemu-ga gives the output when the command ended,
+    and takes input and signals not at all while it runs; --tty and --cwd are refused there.
     """
     env = _environment(variables, session)
     terminal = terminal_size(sys.stdin.fileno()) if tty else None
