@@ -146,6 +146,8 @@ async def test_a_write_takes_what_there_is_room_for(verbs: Verbs) -> None:
     data = bytes(1_000_000)
     taken = await live.write(data, eof=True)
     assert 0 < taken < len(data)
+    # Or it would be told to go on before it has stopped.
+    await anyio.to_thread.run_sync(os.waitid, os.P_PID, live.pid, os.WSTOPPED | os.WNOWAIT)
     os.kill(live.pid, signal.SIGCONT)
     while taken < len(data):
         taken += await live.write(data[taken:], eof=True)
