@@ -1,5 +1,7 @@
-"""Real file systems in files, mounted where nothing else is, for what only a kernel can answer."""
+"""Real file systems in files, mounted where nobody else sees them, for what only a kernel can answer."""
 
+import ctypes
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ from guestmux_session.verbs import disk_requests
 from guestmux_session.verbs.mounts import Mount, read_mounts
 
 SIZE = 16 << 20
+
+CLONE_NEWNS = 0x00020000
+"""linux/sched.h; Python has a name for it from 3.12 on."""
 
 
 @dataclass
@@ -48,6 +53,7 @@ class Disks:
 @contextmanager
 def mounted_disks(folder: Path) -> Iterator[Disks]:
     """Make them and mount them; gone after the block. Skips where this machine cannot."""
+    _see_own_mounts()
     disks = Disks(folder, folder / "outer", folder / "inner", folder / "memory")
     with ExitStack() as stack:
         _mount(stack, disks.memory, "-t", "tmpfs", "tmpfs")
@@ -59,6 +65,14 @@ def mounted_disks(folder: Path) -> Iterator[Disks]:
             # The one below first: the other cannot be unmounted as long as its file is not written to.
             _thaw(disks.outer)
             _thaw(disks.inner)
+
+
+@functools.cache
+def _see_own_mounts() -> None:
+    """What is mounted from here on ends with this process, whatever becomes of it."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        pytest.skip(f"needs root: {os.strerror(ctypes.get_errno())}")
+    subprocess.run(["mount", "--make-rslave", "/"], check=True)
 
 
 def _made(image: Path, size: int = SIZE) -> str:
@@ -77,7 +91,8 @@ def _mount(stack: ExitStack, path: Path, *options: str) -> None:
 
 
 def _unmount(path: Path) -> None:
-    subprocess.run(["umount", str(path)], check=True)
+    # The kernel lets go of a loop device some time after it was unmounted.
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def _thaw(path: Path) -> None:
