@@ -147,6 +147,13 @@ def documented_channels() -> str:
     return channels
 
 
+def documented_channel(name: str) -> str:
+    """One of `documented_channels`."""
+    channels = ElementTree.fromstring(f"<devices>{documented_channels()}</devices>")
+    [channel] = channels.findall(f"./channel/target[@name='{name}']/..")
+    return ElementTree.tostring(channel, encoding="unicode")
+
+
 def documented_commands() -> list[list[str]]:
     """The words that docs/install.md has operators give to virsh."""
     lines = [line for block in _documented("sh") for line in block.splitlines()]

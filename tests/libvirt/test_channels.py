@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from guestmux import blocking
 from guestmux.event import Event
 from tests.guest.logins import Login
-from tests.libvirt.domain import GUESTMUX, QGA, Domain, documented_commands
+from tests.libvirt.domain import GUESTMUX, QGA, Domain, documented_channel, documented_commands
+from tests.vm.emulated import EVENTD
 
 pytestmark = [pytest.mark.libvirt, pytest.mark.timeout(300)]
 
@@ -63,6 +65,18 @@ def test_what_the_guest_refuses_is_told(domain: Domain) -> None:
         "error: internal error: unable to execute QEMU agent command 'guest-nonsense': "
         "The command guest-nonsense has not been found"
     )
+
+
+def test_a_channel_unplugged_and_plugged_in_again(domain: Domain, tmp_path: Path) -> None:
+    device = tmp_path / "channel.xml"
+    device.write_text(documented_channel(GUESTMUX))
+    domain.virsh("detach-device", str(device), "--live")
+    domain.wait_for("no channel", lambda: domain.channel_state(GUESTMUX) is None)
+    domain.systemctl("stop", EVENTD)
+    domain.virsh("attach-device", str(device), "--live")
+    domain.wait_for("eventd at the channel", lambda: domain.channel_state(GUESTMUX) == "connected")
+    with blocking.connect(f"unix:{domain.guestmux}") as guest:
+        guest.ping()
 
 
 def test_many_commands_and_a_host_beside_them(domain: Domain) -> None:
