@@ -11,7 +11,6 @@ from msgspec import UNSET
 
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.changes import Changes
-from guestmux_eventd.identity import SYSTEM
 from guestmux_eventd.refusal import CommandFailure, command_not_found
 from guestmux_eventd.registration import KNOWN
 from guestmux_eventd.session_table import SessionNotFound, SessionTable
@@ -119,7 +118,7 @@ class AgentFinder:
             raise CommandFailure(str(error)) from error
 
     def _find_system(self, command: str) -> Agent:
-        if agent := self._agents.route(SYSTEM, command):
+        if agent := self._agents.route_system(command):
             return agent
         if not self._agents.serves(command) and command not in SESSION:
             raise command_not_found(command)

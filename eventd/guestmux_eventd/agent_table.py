@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from guestmux_eventd.identity import Identity
+from guestmux_eventd.identity import BACKEND, SYSTEM, Identity
 from guestmux_eventd.refusal import ALREADY_REGISTERED, INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
 from guestmux_eventd.session_table import Emission
 from guestmux_eventd.token_bucket import TokenBucket
@@ -45,11 +45,12 @@ class Agent:
         sender: its unique name on the bus.
         path: its object.
         name: what it calls itself.
-        session: logind's id, or SYSTEM.
+        session: logind's id, SYSTEM, or BACKEND.
         identity: who it is, as the bus and logind say.
         commands: what it serves.
         events: what it may emit.
         bucket: how fast its bus client may emit.
+        large: whether it takes and gives large messages as memfds.
         presence: stays the same when it registers anew, and not when it left and came back.
     """
 
@@ -62,6 +63,7 @@ class Agent:
     bucket: TokenBucket
     commands: dict[str, Command] = field(default_factory=dict)
     events: dict[str, EventType] = field(default_factory=dict)
+    large: bool = False
     presence: object = field(default_factory=object)
 
     def __repr__(self) -> str:
@@ -153,13 +155,18 @@ class AgentTable:
         """The agent that serves a command in a session."""
         return self._routes.get((session, command))
 
+    def route_system(self, command: str) -> Agent | None:
+        """The agent that serves a command for the whole guest: the system agent, else the stock qemu-ga."""
+        return self.route(SYSTEM, command) or self.route(BACKEND, command)
+
     def serves(self, command: str) -> bool:
         """Whether any agent in any session serves a command."""
         return self._served[command] > 0
 
     def commands(self) -> dict[str, Command]:
-        """Every command that some agent serves."""
-        return {name: command for agent in self._agents.values() for name, command in agent.commands.items()}
+        """Every command that some agent serves; of the stock qemu-ga's only those that no other does."""
+        agents = sorted(self._agents.values(), key=lambda agent: agent.session != BACKEND)
+        return {name: command for agent in agents for name, command in agent.commands.items()}
 
     def events(self) -> dict[str, EventType]:
         """Every event that some agent declared."""
@@ -209,7 +216,7 @@ class AgentTable:
 
     def _refuse_foreign_names(self, agent: Agent) -> None:
         for command in agent.commands:
-            if not _is_free(command):
+            if agent.session != BACKEND and not _is_free(command):
                 desc = f"command '{command}' needs a name with a downstream prefix, such as __org.example_{command}"
                 raise Refusal(INVALID_ARGUMENT, desc)
         for name, command_type in agent.commands.items():

@@ -10,7 +10,7 @@ from typing import Literal
 
 from guestmux_eventd.agent_table import Agent
 from guestmux_eventd.caller import Caller
-from guestmux_eventd.identity import SYSTEM
+from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol.guest.handles import HANDLES
 
@@ -94,7 +94,7 @@ class Audit:
 
 def is_privileged(agent: Agent, command: str) -> bool:
     """Whether a call is put on record: all of the system agent's, files and programs in a session."""
-    return agent.session == SYSTEM or command in HANDLES
+    return agent.session in (SYSTEM, BACKEND) or command in HANDLES
 
 
 def _fields(port: str, command: str, session: str, agent: str, outcome: str) -> dict[str, str | int]:

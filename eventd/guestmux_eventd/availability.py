@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from guestmux_eventd.agent_finder import class_of
 from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.freeze_gate import FreezeGate
-from guestmux_eventd.identity import SYSTEM
+from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.session_table import SessionTable
 from guestmux_protocol.commands import SupportedCommand
@@ -67,7 +67,7 @@ class Availability:
         return served
 
     def _is_taken(self, name: str, session_class: str, dialect: str, port: str) -> bool:
-        if dialect == "qga" and session_class != SYSTEM and name in GUEST:
+        if dialect == "qga" and session_class not in (SYSTEM, BACKEND) and name in GUEST:
             # Hosts of qemu-ga's name no session, and would be refused.
             return False
         return self._gate.admits(name) and self._policy.allows(name, port, session_class)

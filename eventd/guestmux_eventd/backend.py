@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import anyio
 import msgspec
 
+from guestmux_eventd.agent_links import Links
+from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.backend_link import BackendLink, LinkLost
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.identity import BACKEND, Identity
 from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol.addresses import UnixConnect
+from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.messages import COMMAND_NOT_FOUND, ErrorReply
+from guestmux_protocol.registry import MAX_NAME_LENGTH, Command
+from guestmux_protocol.schema import ANY, ANYTHING
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.port_unix_connect import UnixConnectPort
 
@@ -29,6 +36,11 @@ MAX_COMMANDS = 1024
 PATIENCE = 5.0
 """Seconds that qemu-ga may take to find its place in the stream before the log says that it does not."""
 
+MAX_VERSION = 128
+"""Characters of its version that are shown."""
+
+DOC = "Served by the stock qemu-ga."
+
 UNSURE = "the command may or may not have run"
 
 logger = logging.getLogger(__name__)
@@ -38,7 +50,6 @@ class Supported(msgspec.Struct, frozen=True, rename="kebab"):
     """A command in qemu-ga's guest-info."""
 
     name: str
-    enabled: bool = True
     success_response: bool = True
 
 
@@ -52,23 +63,21 @@ class QemuGaBackend:
 
     Args:
         address: the socket that it listens at; it must let in nobody but us.
-        changed: called when its list of commands is another.
-
-    Attributes:
-        commands: what it serves; after it left, what it served last.
+        agents: where it is entered as an agent of BACKEND. There it stays when it left, as it is to come back.
+        changes: notified when it is entered.
     """
 
-    def __init__(self, address: UnixConnect, changed: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, address: UnixConnect, agents: AgentTable, changes: Changes) -> None:
         self._address = address
-        self._tell_changed = changed
+        self._agents = agents
+        self._changes = changes
+        self._agent: Agent | None = None
         self._turn = anyio.Lock()
         self._queued = 0
         self._link: BackendLink | None = None
-        self._linked = Changes()
-        self.commands: Mapping[str, Supported] = {}
 
     def __repr__(self) -> str:
-        return f"<QemuGaBackend {self._address} {self._link!r} {len(self.commands)} commands>"
+        return f"<QemuGaBackend {self._address} {self._link!r} {self._agent!r}>"
 
     async def run(self) -> None:
         """Stay connected until cancelled; each reason why not is logged once."""
@@ -79,17 +88,23 @@ class QemuGaBackend:
         finally:
             port.close()
 
-    async def call(self, command: str, arguments: dict[str, Any], timeout: float) -> Any:
+    async def call(
+        self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
+    ) -> Any:
         """Run a command in qemu-ga.
 
         Args:
-            command: one of `commands`.
+            agent: its entry.
+            command: one that it serves.
             arguments: its arguments; qemu-ga checks them itself.
+            port: the host's; it is not told.
             timeout: seconds until the call is given up. qemu-ga cannot be told to stop.
 
         Raises:
             CommandFailure: qemu-ga refused, left, was too slow, or is not there.
         """
+        del port
+        answered = agent.commands[command].success_response
         if self._queued >= MAX_QUEUED:
             raise CommandFailure(f"{MAX_QUEUED} commands wait for qemu-ga; try again when some have ended")
         self._queued += 1
@@ -99,20 +114,16 @@ class QemuGaBackend:
                 async with self._turn:
                     link = await self._ready()
                     sent = True
-                    answer = await link.ask(command, arguments, answered=self._answers(command))
+                    answer = await link.ask(command, arguments, answered=answered)
         except TimeoutError as error:
             raise CommandFailure(self._too_slow(timeout, sent=sent)) from error
         except LinkLost as error:
-            if sent and not self._answers(command):
+            if sent and not answered:
                 return {}  # a shutdown takes qemu-ga with it
             raise CommandFailure(f"{error}; {UNSURE if sent else 'the command was not run'}") from error
         finally:
             self._queued -= 1
         return _result(answer)
-
-    def _answers(self, command: str) -> bool:
-        known = self.commands.get(command)
-        return known is None or known.success_response
 
     async def _ready(self) -> BackendLink:
         link = self._link
@@ -155,9 +166,25 @@ class QemuGaBackend:
         except (CommandFailure, msgspec.ValidationError) as error:
             logger.warning("%s: qemu-ga does not say what it serves: %s", self._address, error)
             return
-        self.commands = {command.name: command for command in info.supported_commands[:MAX_COMMANDS]}
-        logger.info("%s: qemu-ga %s with %d commands", self._address, info.version, len(self.commands))
-        self._tell_changed()
+        self._enter(info)
+        logger.info("%s: qemu-ga %s is there", self._address, info.version)
+
+    def _enter(self, info: _Info) -> None:
+        """As another presence than before: what was open in a qemu-ga that left is gone."""
+        if self._agent is not None:
+            self._agents.remove(self._agent, "left")
+        self._agent = Agent(
+            sender="",
+            path="/",
+            name=BACKEND,
+            version=info.version[:MAX_VERSION],
+            session=BACKEND,
+            identity=Identity(0, 0, "root"),
+            bucket=TokenBucket(1, 1, lambda: 0.0),
+            commands=_commands(info.supported_commands[:MAX_COMMANDS]),
+        )
+        self._agents.add(self._agent)
+        self._changes.notify()
 
     async def _patiently(self, link: BackendLink) -> None:
         with anyio.move_on_after(PATIENCE):
@@ -167,8 +194,37 @@ class QemuGaBackend:
         await link.ready()
 
 
+def _commands(supported: Iterable[Supported]) -> dict[str, Command]:
+    """With any arguments and results: which there are depends on its version, and it checks them itself."""
+    return {
+        command.name: Command(command.name, DOC, ANYTHING, ANY, success_response=command.success_response)
+        for command in supported
+        if command.name not in NATIVE and len(command.name) <= MAX_NAME_LENGTH
+    }
+
+
 def _result(answer: Any) -> Any:
     if isinstance(answer, ErrorReply):
         known = answer.error_class == COMMAND_NOT_FOUND
         raise CommandFailure(answer.desc[:MAX_DESC], *([COMMAND_NOT_FOUND] if known else []))
     return answer.value
+
+
+class LinksWithBackend:
+    """The way to all agents, the stock qemu-ga among them.
+
+    Args:
+        links: the way to the others.
+        backend: the qemu-ga; None for none.
+    """
+
+    def __init__(self, links: Links, backend: QemuGaBackend | None) -> None:
+        self._links = links
+        self._backend = backend
+
+    async def call(
+        self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
+    ) -> Any:
+        """As `Links.call`."""
+        links = self._backend if self._backend and agent.session == BACKEND else self._links
+        return await links.call(agent, command, arguments, port=port, timeout=timeout)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from guestmux_eventd.policy import MAX_RULES, PolicyError, PolicyRule, check_policy, check_policy_ports
 from guestmux_eventd.registration import KNOWN
-from guestmux_protocol.addresses import AddressError, PortAddress, parse_port_address
+from guestmux_protocol.addresses import AddressError, PortAddress, UnixConnect, parse_port_address
 from guestmux_protocol.commands import NATIVE
 from guestmux_protocol.errors import GuestmuxError
 
@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     Args:
         port: the ports to serve.
         bus: a D-Bus address, or `system`.
+        backend: where a stock qemu-ga listens, as `unix-connect:PATH`; empty: none is asked.
         log_level: what is logged.
         call_timeout: seconds that an agent has for a command, where the host says nothing.
         emit_rate: events a second that one agent may emit.
@@ -60,6 +61,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
     port: Annotated[list[PortConfig], Meta(max_length=MAX_PORTS)] = []
     bus: str = "system"
+    backend: str = ""
     log_level: LogLevel = "info"
     call_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
     emit_rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 2000.0
@@ -102,6 +104,7 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
         check_policy(config.policy, {*NATIVE, *KNOWN})
     except PolicyError as error:
         raise ConfigError(f"{origin}: {error}") from error
+    _check_backend(config.backend, origin)
     seen: set[PortAddress] = set()
     for port in config.port:
         try:
@@ -112,6 +115,20 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
             raise ConfigError(f"{origin}: port {port.address} is named twice; a port opens once")
         seen.add(address)
     return config
+
+
+def backend_address(config: Config) -> UnixConnect | None:
+    """Where the stock qemu-ga is; None for none."""
+    address = parse_port_address(config.backend) if config.backend else None
+    return address if isinstance(address, UnixConnect) else None
+
+
+def _check_backend(text: str, origin: str) -> None:
+    try:
+        if text and not isinstance(parse_port_address(text), UnixConnect):
+            raise AddressError(f"'{text}': a stock qemu-ga is reached at unix-connect:PATH")
+    except AddressError as error:
+        raise ConfigError(f"{origin}: backend: {error}") from error
 
 
 def check_ports_of_policy(config: Config, origin: str) -> None:

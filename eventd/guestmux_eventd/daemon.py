@@ -12,8 +12,9 @@ import msgspec
 
 from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.audit import Audit
+from guestmux_eventd.backend import LinksWithBackend, QemuGaBackend
 from guestmux_eventd.changes import Changes
-from guestmux_eventd.config import Config, PortConfig
+from guestmux_eventd.config import Config, PortConfig, backend_address
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.host_session import Dialect, HostSession
@@ -67,6 +68,8 @@ class Daemon:
         self._hosts = Hosts()
         self._changes = Changes()
         self._links = BusLinks()
+        address = backend_address(config)
+        self._backend = QemuGaBackend(address, self._agents, self._changes) if address else None
         policy, gate, audit = Policy(config.policy), FreezeGate(), Audit()
         gate.watch(HeldLog().hold)
         self._natives = NativeCommands(
@@ -75,7 +78,7 @@ class Daemon:
         self._router = Router(
             self._sessions,
             self._agents,
-            self._links,
+            LinksWithBackend(self._links, self._backend),
             self._changes,
             config.call_timeout,
             policy=policy,
@@ -102,6 +105,8 @@ class Daemon:
                     tasks.start_soon(self._serve_port, config, port)
                 tasks.start_soon(self._router.run)
                 tasks.start_soon(self._keep_bus)
+                if self._backend:
+                    tasks.start_soon(self._backend.run)
                 await self._bus_tried.wait()
                 ready()
         finally:

@@ -13,7 +13,7 @@ from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.background import Background
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.freeze_gate import FREEZING, STATUS, THAW, FreezeGate
-from guestmux_eventd.identity import SYSTEM
+from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.refusal import CommandFailure
 
 STATUS_TIMEOUT = 10.0
@@ -54,7 +54,7 @@ class FreezeKeeper:
         Raises:
             CommandFailure: as the call.
         """
-        if agent.session != SYSTEM:
+        if agent.session not in (SYSTEM, BACKEND):
             return await call()
         if command in FREEZING:
             return await self._freeze(call)
@@ -69,7 +69,7 @@ class FreezeKeeper:
         """Ask every system agent that comes: file systems may be frozen since before eventd began."""
         asked: object = None
         while True:
-            agent = self._agents.route(SYSTEM, STATUS)
+            agent = self._agents.route_system(STATUS)
             if agent is None:
                 asked = None
             elif agent.presence is not asked:
@@ -89,7 +89,7 @@ class FreezeKeeper:
         return value
 
     async def _ask(self) -> None:
-        while agent := self._agents.route(SYSTEM, STATUS):
+        while agent := self._agents.route_system(STATUS):
             try:
                 value = await self._links.call(agent, STATUS, {}, port="", timeout=STATUS_TIMEOUT)
             except CommandFailure as failure:

@@ -14,6 +14,9 @@ from guestmux_transport.bus import Bus
 SYSTEM = "system"
 """The session of agents that serve the whole guest; only root's."""
 
+BACKEND = "qemu-ga"
+"""The session of the stock qemu-ga behind eventd, whose commands run where the system agent has none of that name."""
+
 
 @dataclass(frozen=True)
 class Identity:

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guestmux_eventd.identity import SYSTEM
+from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_protocol.errors import GuestmuxError
 
 MAX_RULES = 64
@@ -26,10 +26,11 @@ ALWAYS = frozenset({"guest-sync", "guest-sync-delimited", "guest-ping", "guest-i
 SESSION_CLASSES = frozenset(
     {
         *("user", "user-early", "user-light", "user-early-light", "user-incomplete"),
-        *("greeter", "lock-screen", SYSTEM),
+        *("greeter", "lock-screen", SYSTEM, BACKEND),
     }
 )
-"""logind's classes of sessions that agents are in (sd_session_get_class(3)), and `system` for the system agent."""
+"""logind's classes of sessions that agents are in (sd_session_get_class(3)), and what stands for one: `system` for the
+system agent, `qemu-ga` for a stock qemu-ga."""
 
 _MAX_REMEMBERED = 4096
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
