@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 
 from guestmux_session.errors import CommandError
+from guestmux_session.verbs.spawn import Started
 
 # What subprocess takes for "this one was waited for already"; no process ends with it.
 _LET_GO = -1000
@@ -18,15 +18,15 @@ class Child:
     """Watches a process by its pidfd and reaps it at once. Made and used on the event loop's thread.
 
     Args:
-        process: just started; nobody else waits for it.
+        started: what; nobody else waits for it.
         changed: called when it has ended.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], changed: Callable[[], None]) -> None:
-        self._process = process
+    def __init__(self, started: Started, changed: Callable[[], None]) -> None:
+        self._process = started.process
         self._changed = changed
         self._loop = asyncio.get_running_loop()
-        self._pidfd = os.pidfd_open(process.pid)
+        self._pidfd = started.pidfd
         self._loop.add_reader(self._pidfd, self._on_end)
 
     def __repr__(self) -> str:

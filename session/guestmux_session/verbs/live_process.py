@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import termios
 from dataclasses import dataclass
 
@@ -15,9 +14,10 @@ from guestmux_session.errors import CommandError
 from guestmux_session.pulse import Pulse
 from guestmux_session.verbs.base64_text import encoded
 from guestmux_session.verbs.child import Child
+from guestmux_session.verbs.ends import Ends
 from guestmux_session.verbs.input import Input
 from guestmux_session.verbs.output import Output
-from guestmux_session.verbs.spawn import Program, Streams, spawn, spawn_on_terminal
+from guestmux_session.verbs.spawn import Program, Started, Streams, spawn, spawn_on_terminal
 
 MAX_HELD = MAX_LIVE_READ
 """Bytes of each stream that are held for a host that does not read; then the process has to wait."""
@@ -27,44 +27,37 @@ MAX_HELD = MAX_LIVE_READ
 class Connected:
     """A process, and our ends of what it is connected to; stderr is None on a terminal, which has one stream."""
 
-    process: subprocess.Popen[bytes]
+    started: Started
     stdin: int
     stdout: int
     stderr: int | None
 
 
 def spawn_piped(program: Program) -> Connected:
-    """Start one with pipes; blocks for as long as that takes. Raises CommandError."""
-    (stdin_end, stdin), (stdout, stdout_end), (stderr, stderr_end) = os.pipe(), os.pipe(), os.pipe()
-    theirs, ours = [stdin_end, stdout_end, stderr_end], [stdin, stdout, stderr]
-    try:
-        process = spawn(program, Streams(stdin_end, stdout_end, stderr_end))
-    except BaseException:
-        _close(ours)
-        raise
-    finally:
-        _close(theirs)
-    return Connected(process, stdin, stdout, stderr)
+    """Start one with pipes; blocks for as long as that takes.
+
+    Raises:
+        CommandError: it cannot be started.
+        OSError: there are no descriptors left.
+    """
+    with Ends() as ends:
+        (stdin_end, stdin), (stdout, stdout_end) = ends.pipe(), ends.pipe()
+        stderr, stderr_end = ends.pipe()
+        started = spawn(program, Streams(stdin_end, stdout_end, stderr_end))
+        ends.keep(stdin, stdout, stderr)
+    return Connected(started, stdin, stdout, stderr)
 
 
 def spawn_with_terminal(program: Program, terminal: Terminal) -> Connected:
-    """Start one on a terminal; blocks for as long as that takes. Raises CommandError."""
-    master, slave = os.openpty()
-    try:
+    """Start one on a terminal; blocks for as long as that takes. Raises as `spawn_piped` does."""
+    with Ends() as ends:
+        master, slave = map(ends.add, os.openpty())
+        # Reading and writing end at different times.
+        other = ends.add(os.dup(master))
         termios.tcsetwinsize(slave, (terminal.rows, terminal.columns))
-        process = spawn_on_terminal(program, slave)
-    except BaseException:
-        os.close(master)
-        raise
-    finally:
-        os.close(slave)
-    # Reading and writing end at different times.
-    return Connected(process, os.dup(master), master, None)
-
-
-def _close(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+        started = spawn_on_terminal(program, slave)
+        ends.keep(master, other)
+    return Connected(started, other, master, None)
 
 
 class LiveProcess:
@@ -77,7 +70,7 @@ class LiveProcess:
     def __init__(self, connected: Connected) -> None:
         self._changed = Pulse()
         self._told = (False, False, False)
-        self.child = Child(connected.process, self._changed.beat)
+        self.child = Child(connected.started, self._changed.beat)
         self._input = Input(connected.stdin)
         self._out = self._output(connected.stdout)
         self._err = None if connected.stderr is None else self._output(connected.stderr)

@@ -12,8 +12,9 @@ from msgspec import UNSET, UnsetType
 from guestmux_protocol.guest.processes import GuestExecStatus
 from guestmux_session.verbs.base64_text import encoded
 from guestmux_session.verbs.child import Child
+from guestmux_session.verbs.ends import Ends
 from guestmux_session.verbs.output import Output
-from guestmux_session.verbs.spawn import Program, Streams, spawn
+from guestmux_session.verbs.spawn import Program, Started, Streams, spawn
 
 MAX_CAPTURED = 16 * 1024 * 1024
 """Bytes that are kept of a stream, as in qemu-ga; what follows is read and dropped."""
@@ -27,7 +28,7 @@ _STDOUT_MODES, _STDERR_MODES = ("stdout", "separated", "merged"), ("stderr", "se
 class Spawned:
     """A process, and the reading ends of the pipes to it; None where its output goes nowhere."""
 
-    process: subprocess.Popen[bytes]
+    started: Started
     stdout: int | None
     stderr: int | None
 
@@ -42,32 +43,27 @@ def spawn_recorded(program: Program, given: bytes, mode: Mode) -> Spawned:
 
     Raises:
         CommandError: it cannot be started.
+        OSError: there are no descriptors left.
     """
-    stdout, stdout_end = _pipe(mode in _STDOUT_MODES)
-    stderr, stderr_end = _pipe(mode in _STDERR_MODES)
-    if mode == "merged":
-        stderr_end = subprocess.STDOUT
-    ends: list[int | None] = [stdin := _file_of(given), stdout_end, stderr_end]
-    try:
-        return Spawned(spawn(program, Streams(stdin, stdout_end, stderr_end)), stdout, stderr)
-    except BaseException:
-        ends += [stdout, stderr]
-        raise
-    finally:
-        for end in ends:
-            if end is not None and end >= 0:
-                os.close(end)
+    with Ends() as ends:
+        stdout, stdout_end = _pipe(ends, mode in _STDOUT_MODES)
+        stderr, stderr_end = _pipe(ends, mode in _STDERR_MODES)
+        if mode == "merged":
+            stderr_end = subprocess.STDOUT
+        started = spawn(program, Streams(_file_of(ends, given), stdout_end, stderr_end))
+        ends.keep(stdout, stderr)
+    return Spawned(started, stdout, stderr)
 
 
-def _pipe(wanted: bool) -> tuple[int | None, int]:
-    return os.pipe() if wanted else (None, subprocess.DEVNULL)
+def _pipe(ends: Ends, wanted: bool) -> tuple[int | None, int]:
+    return ends.pipe() if wanted else (None, subprocess.DEVNULL)
 
 
-def _file_of(given: bytes) -> int:
+def _file_of(ends: Ends, given: bytes) -> int:
     """Input as a file in memory: nobody has to feed it to the process, however slowly that reads."""
     if not given:
         return subprocess.DEVNULL
-    descriptor = os.memfd_create("input-data")
+    descriptor = ends.add(os.memfd_create("input-data"))
     os.write(descriptor, given)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
@@ -81,7 +77,7 @@ class RecordedProcess:
     """
 
     def __init__(self, spawned: Spawned) -> None:
-        self.child = Child(spawned.process, _unheard)
+        self.child = Child(spawned.started, _unheard)
         self._out, self._err = _recorded(spawned.stdout), _recorded(spawned.stderr)
 
     def __repr__(self) -> str:

@@ -52,13 +52,26 @@ class Streams:
     stderr: int
 
 
+@dataclass(frozen=True)
+class Started:
+    """A new process.
+
+    Attributes:
+        process: not waited for yet.
+        pidfd: is readable when it has ended.
+    """
+
+    process: subprocess.Popen[bytes]
+    pidfd: int
+
+
 def variables(given: Iterable[str]) -> dict[str, str]:
     """`NAME=value` by name. What has no `=` is no variable to anybody, and left out."""
     pairs = (entry.partition("=") for entry in given)
     return {name: value for name, equals, value in pairs if equals}
 
 
-def spawn(program: Program, streams: Streams) -> subprocess.Popen[bytes]:
+def spawn(program: Program, streams: Streams) -> Started:
     """Start a program in a session of its own. It may take as long as the disk does.
 
     Raises:
@@ -77,7 +90,7 @@ def spawn(program: Program, streams: Streams) -> subprocess.Popen[bytes]:
             return _start(program, [_SHELL, path, *program.arguments], _SHELL, streams)
 
 
-def spawn_on_terminal(program: Program, slave: int) -> subprocess.Popen[bytes]:
+def spawn_on_terminal(program: Program, slave: int) -> Started:
     """Start a program with a terminal for its controlling one.
 
     Args:
@@ -95,19 +108,17 @@ def spawn_on_terminal(program: Program, slave: int) -> subprocess.Popen[bytes]:
         return _start_by(_TAKE_TERMINAL, program, path, streams, own_session=False)
 
 
-def _start_held(
-    program: Program, path: str, streams: Streams, *, terminal: bool = False
-) -> subprocess.Popen[bytes]:
+def _start_held(program: Program, path: str, streams: Streams, *, terminal: bool = False) -> Started:
     """Start it and wait until it has stopped itself."""
     tools = (*_TAKE_TERMINAL, *_HOLD) if terminal else _HOLD
-    process = _start_by(tools, program, path, streams, own_session=not terminal)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    return process
+    started = _start_by(tools, program, path, streams, own_session=not terminal)
+    os.waitid(os.P_PID, started.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return started
 
 
 def _start_by(
     tools: Sequence[str], program: Program, path: str, streams: Streams, *, own_session: bool
-) -> subprocess.Popen[bytes]:
+) -> Started:
     """Start programs that each become the next one, and the last of them this one."""
     _check_runnable(path, program.directory)
     command = [*tools, path, *program.arguments]
@@ -116,8 +127,8 @@ def _start_by(
 
 def _start(
     program: Program, command: list[str], path: str, streams: Streams, *, own_session: bool = True
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+) -> Started:
+    process = subprocess.Popen(
         command,
         executable=path,
         env=program.environment,
@@ -127,6 +138,13 @@ def _start(
         stderr=streams.stderr,
         start_new_session=own_session,
     )
+    try:
+        return Started(process, os.pidfd_open(process.pid))
+    except OSError:
+        # Without it nobody would reap it.
+        process.kill()
+        process.wait()
+        raise
 
 
 def _found(program: Program) -> str:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -299,6 +300,47 @@ async def test_nothing_is_left_open_by_those_that_ended_or_never_started(verbs: 
         await run(verbs, path="cat", input_data=b64(b"x"), capture_output=True)
         await verbs.refused("guest-exec", path="/nowhere", capture_output=True, input_data=b64(b"x"))
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("guest-exec", {"input_data": b64(b"x"), "capture_output": True}),
+        ("guest-exec-live", {}),
+        ("guest-exec-live", {"terminal": {"rows": 24, "columns": 80}}),
+    ],
+)
+async def test_without_descriptors_nothing_is_started_and_none_is_lost(
+    verbs: Verbs, name: str, more: dict[str, Any]
+) -> None:
+    await run(verbs, path="/bin/true")
+    before = descriptors()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = lowest_free()
+    said = set()
+    try:
+        for free in range(20):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+            answer = await verbs.call(name, path="/bin/sleep", arg=["1000"], **more)
+            if "return" in answer:
+                break
+            said.add(answer["error"]["desc"].rpartition("Too many open files")[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "return" in answer
+    assert said == {"Too many open files"}
+    pid = answer["return"]["pid"]
+    await verbs.get("guest-exec-signal", pid=pid, signal="KILL")
+    await gone(pid)
+    await verbs.get("guest-exec-close", pid=pid)
+    assert descriptors() == before
+
+
+def lowest_free() -> int:
+    """The number that the next descriptor gets."""
+    number = os.dup(0)
+    os.close(number)
+    return number
 
 
 async def test_an_agent_that_stops_leaves_its_processes_running() -> None:
