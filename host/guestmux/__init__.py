@@ -28,6 +28,10 @@ from guestmux.schema import GuestSchema
 from guestmux.stream import EventStream
 from guestmux_protocol.addresses import AddressError
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
+from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTimezone
+from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
+from guestmux_protocol.guest.network import GuestNetworkInterface
+from guestmux_protocol.guest.storage import GuestFilesystemInfo
 from guestmux_protocol.patterns import PatternError
 from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
@@ -53,7 +57,13 @@ __all__ = [
     "Guest",
     "GuestAgentInfo",
     "GuestFile",
+    "GuestFilesystemInfo",
+    "GuestFilesystemTrimResult",
+    "GuestLoadAverage",
+    "GuestNetworkInterface",
+    "GuestOSInfo",
     "GuestSchema",
+    "GuestTimezone",
     "GuestUser",
     "GuestmuxError",
     "Item",

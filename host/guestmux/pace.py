@@ -13,7 +13,7 @@ LEAST = 4 * 1024
 MOST_IN_ORDER = 1024 * 1024
 """Bytes of a piece where other calls wait behind it; libvirt takes no reply over 10 MiB."""
 
-MOST_CONCURRENT = 8 * 1024 * 1024
+MOST_CONCURRENT = 2 * 1024 * 1024
 """Bytes of a piece on a `qmp` port: larger ones were not faster."""
 
 TOO_SHORT = 0.2

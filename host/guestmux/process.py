@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
@@ -24,7 +23,7 @@ CLOSE_TIMEOUT = 2.0
 SIGNAL_BASE = 128
 """What a shell adds to a signal's number to make an exit status of it."""
 
-logger = logging.getLogger(__name__)
+CLOSED = "the process was closed"
 
 
 class ExitStatus(Struct, frozen=True):
@@ -209,7 +208,9 @@ class Process(ABC):
         """Watch it no more: its terminal is hung up, its pipes are closed. Does not wait until it ended."""
         self._follower.cancel()
         await asyncio.wait([self._follower])
-        self._end(GuestmuxError("the process was closed"))
+        # A task that is cancelled before its first step runs no `finally`.
+        if not self._exited.is_set():
+            self._end(GuestmuxError(CLOSED))
         await self._forget()
 
     async def __aenter__(self) -> Self:
@@ -228,17 +229,20 @@ class Process(ABC):
         """Tell the guest that nobody watches."""
 
     async def _follow_until_end(self) -> None:
+        error: GuestmuxError | RemoteError = GuestmuxError(CLOSED)
         try:
             self._exit = await self._follow()
-        except (GuestmuxError, RemoteError) as error:
+        except (GuestmuxError, RemoteError) as failure:
+            error = failure
+        finally:
+            # Nobody may wait for ever, whatever ended this.
             self._end(error)
-        else:
-            self._end(None)
 
-    def _end(self, error: GuestmuxError | RemoteError | None) -> None:
-        self._error = self._error or error
-        self.stdout.end(self._error if self._exit is None else None)
-        self.stderr.end(self._error if self._exit is None else None)
+    def _end(self, error: GuestmuxError | RemoteError) -> None:
+        if self._exit is None:
+            self._error = error
+        self.stdout.end(self._error)
+        self.stderr.end(self._error)
         self._exited.set()
 
 

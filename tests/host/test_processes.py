@@ -85,6 +85,14 @@ async def test_who_closes_it_hangs_it_up(guest: guestmux.Guest, standin: VerbGue
         await process.wait()
 
 
+async def test_who_closes_it_at_once(guest: guestmux.Guest) -> None:
+    process = await guest.exec(["cat"])
+    await process.aclose()
+    for wait in (process.wait, process.stdout.receive, process.communicate):
+        with pytest.raises(guestmux.GuestmuxError, match="closed"):
+            await wait()
+
+
 async def test_a_grandchild_with_the_pipe_is_not_waited_for(guest: guestmux.Guest) -> None:
     async with await guest.exec(["sh", "-c", "echo here; sleep 1000 & exit 5"]) as process:
         done = await process.communicate()

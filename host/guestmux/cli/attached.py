@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -23,7 +22,7 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 INSIST_SECONDS = 1.0
 """Seconds within which a second signal means that the first did not help: then we end by ourselves."""
 
-STDOUT, STDERR = 1, 2
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class GivenUp(Exception):
@@ -115,7 +114,7 @@ class Attached:
         if not self._process.live:
             return
         if self._takes_input:
-            await self._pass_keys(sys.stdin.fileno())
+            await self._pass_keys(STDIN)
         try:
             await self._process.stdin.aclose()
         except RemoteError:
@@ -158,7 +157,7 @@ class Attached:
     async def _resize(self) -> None:
         if not self._terminal:
             return
-        size = terminal_size(sys.stdin.fileno())
+        size = terminal_size(STDIN)
         try:
             await self._process.resize(size.rows, size.columns)
         except (RemoteError, CallTimeout):

@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from guestmux.cli import exits
-from guestmux.cli.attached import Attached, GivenUp
+from guestmux.cli.attached import STDIN, Attached, GivenUp
 from guestmux.cli.descriptors import read_some
 from guestmux.cli.local_terminal import raw, terminal_size
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
@@ -85,7 +85,9 @@ def execute(
     and takes input and signals not at all while it runs; --tty and --cwd are refused there.
     """
     env = _environment(variables, session)
-    terminal = terminal_size(sys.stdin.fileno()) if tty else None
+    # Who closed stdin has none to give.
+    takes_input = not no_stdin and sys.stdin is not None
+    terminal = terminal_size(STDIN) if tty else None
 
     async def start(guest: Guest) -> Process:
         begin = partial(guest.exec, command, env=env, session=session, wait=wait_agent, timeout=timeout)
@@ -96,7 +98,7 @@ def execute(
                 raise
         if verbose:
             warn("this guest's agent runs nothing live: the output comes when the command has ended")
-        given = b"" if no_stdin else await _whole_input()
+        given = await _whole_input() if takes_input else b""
         return await begin(stdin=given, live=False)
 
     async def work(guest: Guest) -> int:
@@ -105,7 +107,7 @@ def execute(
         except CommandFailed as error:
             warn(f"the guest says: {error.desc}")
             return exits.NOT_FOUND if NO_SUCH_FILE in error.desc else exits.REFUSED
-        return await _attend(process, terminal, takes_input=not no_stdin)
+        return await _attend(process, terminal, takes_input=takes_input)
 
     talk(work)
 
@@ -116,7 +118,7 @@ async def _attend(process: Process, terminal: TerminalSize | None, *, takes_inpu
         try:
             if terminal is None or not takes_input:
                 return await attached.run()
-            with raw(sys.stdin.fileno()):
+            with raw(STDIN):
                 return await attached.run()
         except GivenUp as given_up:
             return given_up.status
@@ -138,11 +140,10 @@ def _environment(variables: tuple[str, ...], session: str | None) -> dict[str, s
 
 async def _whole_input() -> bytes:
     """All of stdin, where it is no terminal, whose user would wonder why nothing happens."""
-    descriptor = sys.stdin.fileno()
-    if os.isatty(descriptor):
+    if os.isatty(STDIN):
         return b""
     given = bytearray()
-    while piece := await read_some(descriptor):
+    while piece := await read_some(STDIN):
         given += piece
         if len(given) > MAX_INPUT:
             raise click.UsageError(f"this guest's agent takes {MAX_INPUT >> 20} MiB of input at most")
