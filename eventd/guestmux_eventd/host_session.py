@@ -15,6 +15,7 @@ from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.large_values import Answer, answering
 from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
@@ -234,15 +235,17 @@ class HostSession:
         self._queue_changed.notify()
 
     async def _answer(self, incoming: Incoming) -> None:
+        with answering() as answer:
+            self._pipe.write(await self._make(incoming, answer))
+            if self._pipe.pending > HIGH_WATER:
+                await self._drain()
+
+    async def _make(self, incoming: Incoming, answer: Answer) -> bytes:
         if isinstance(incoming, Answered):
-            data = incoming.data
-        elif self._natives.serves(incoming.command, self.dialect):
-            data = self._run_native(incoming)
-        else:
-            data = await self._run_routed(incoming)
-        self._pipe.write(data)
-        if self._pipe.pending > HIGH_WATER:
-            await self._drain()
+            return incoming.data
+        if self._natives.serves(incoming.command, self.dialect):
+            return self._run_native(incoming)
+        return await self._run_routed(incoming, answer)
 
     def _run_native(self, request: Request) -> bytes:
         try:
@@ -250,9 +253,9 @@ class HostSession:
         except CommandFailure as failure:
             return self._dialect.error(request, failure.error_class, failure.desc)
 
-    async def _run_routed(self, request: Request) -> bytes:
+    async def _run_routed(self, request: Request, answer: Answer) -> bytes:
         try:
-            value = await self._router.call(request, self._caller)
+            value = answer.take(await self._router.call(request, self._caller))
         except CommandFailure as failure:
             return self._dialect.error(request, failure.error_class, failure.desc)
         known = GUEST.get(request.command)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import anyio
 
 from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.large_messages import large_arguments, large_result
+from guestmux_eventd.large_values import LargeValues
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.messages import COMMAND_NOT_FOUND
 from guestmux_transport.bus import Bus
+from guestmux_transport.bus_connection import Reply
 from guestmux_transport.bus_socket import close_fds
-from guestmux_transport.errors import BusError, BusLost, CallError, CallTimeout, QueueFull
+from guestmux_transport.errors import BusError, BusLost, CallError, CallTimeout, QueueFull, TooLarge
 from guestmux_transport.names import AGENT_INTERFACE, ERROR_PREFIX
 from guestmux_transport.values import Variant, object_from_json, to_json
 
@@ -35,6 +37,7 @@ class BusLinks:
     def __init__(self) -> None:
         self.bus: Bus | None = None
         self._ids = itertools.count(1)
+        self._large = LargeValues()
 
     async def call(
         self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
@@ -56,13 +59,19 @@ class BusLinks:
             raise CommandFailure("the bus to the agents is lost; it is being reconnected: try again")
         call_id = next(self._ids)
         context = {"id": Variant("t", call_id), "deadline": Variant("d", timeout), "port": Variant("s", port)}
+        fds = large_arguments(agent, arguments)
         try:
-            body = (command, object_from_json(arguments), context)
             reply = await bus.call(
-                agent.sender, agent.path, AGENT_INTERFACE, "Call", "sa{sv}a{sv}", body, timeout=timeout
+                agent.sender,
+                agent.path,
+                AGENT_INTERFACE,
+                "Call",
+                "sa{sv}a{sv}",
+                _body(command, arguments, context, fds),
+                timeout=timeout,
+                fds=fds,
             )
-            close_fds(reply.fds)
-            return _result(agent, reply.body)
+            return await self._result(agent, reply, port)
         except CallTimeout as error:
             self._cancel(bus, agent, call_id)
             desc = (
@@ -74,6 +83,21 @@ class BusLinks:
             raise
         except BusError as error:
             raise _failure(agent, error) from error
+        finally:
+            close_fds(fds)
+
+    async def _result(self, agent: Agent, reply: Reply, port: str) -> Any:
+        result = reply.body[0] if reply.body else None
+        try:
+            if isinstance(result, dict) and isinstance(fd := result.get("return-fd"), Variant):
+                return await large_result(agent, fd, reply.fds, self._large, port)
+            if isinstance(result, dict) and "return" in result:
+                return to_json(result["return"])
+        finally:
+            close_fds(reply.fds)
+        raise CommandFailure(
+            f"agent '{agent.name}' answered without a 'return'; it breaks org.guestmux.Agent1"
+        )
 
     def _cancel(self, bus: Bus, agent: Agent, call_id: int) -> None:
         try:
@@ -83,18 +107,21 @@ class BusLinks:
             return
 
 
-def _result(agent: Agent, body: Sequence[Any]) -> Any:
-    result = body[0] if body else None
-    if not isinstance(result, dict) or "return" not in result:
-        raise CommandFailure(
-            f"agent '{agent.name}' answered without a 'return'; it breaks org.guestmux.Agent1"
-        )
-    return to_json(result["return"])
+def _body(
+    command: str, arguments: dict[str, Any], context: dict[str, Variant], fds: list[int]
+) -> tuple[str, dict[str, Variant], dict[str, Variant]]:
+    """The arguments of Agent1.Call; `fds` has the command's where they are large."""
+    context["large"] = Variant("b", True)
+    if not fds:
+        return command, object_from_json(arguments), context
+    return command, {}, {**context, "arguments-fd": Variant("h", 0)}
 
 
 def _failure(agent: Agent, error: BusError) -> CommandFailure:
     if isinstance(error, BusLost):
         return CommandFailure(f"the bus to the agents was lost; {UNSURE}")
+    if isinstance(error, TooLarge) and not agent.large:
+        return CommandFailure(f"agent '{agent.name}' does not pass large messages as memfds: {error}")
     if not isinstance(error, CallError):
         return CommandFailure(f"agent '{agent.name}' cannot be called: {error}")
     if error.name in _GONE:

@@ -10,7 +10,8 @@ from typing import Any
 from guestmux_eventd.agent_table import RESERVED_MEMBERS, Agent, AgentTable
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
-from guestmux_eventd.identity import Identity, Logins, identify, session_of
+from guestmux_eventd.identity import BACKEND, Identity, Logins, identify, session_of
+from guestmux_eventd.json_size import rough_size
 from guestmux_eventd.refusal import (
     DENIED,
     INVALID_ARGUMENT,
@@ -144,7 +145,8 @@ class Manager:
     def close(self) -> None:
         """Drop every agent: the bus is gone."""
         for agent in self._agents:
-            self._drop(agent, "bus-lost")
+            if agent.session != BACKEND:  # that one is reached without the bus
+                self._drop(agent, "bus-lost")
 
     async def _register(self, call: IncomingCall) -> Results:
         path, untrusted_name, untrusted_properties = call.body
@@ -186,6 +188,7 @@ class Manager:
             bucket=bucket,
             commands=declaration.commands,
             events=declaration.events,
+            large=declaration.large,
         )
 
     def _add(self, agent: Agent) -> None:
@@ -272,15 +275,6 @@ def _event_data(agent: Agent, name: str, untrusted_data: dict[str, Variant]) -> 
     if (size := rough_size(data)) > MAX_EVENT_BYTES:
         raise Refusal(TOO_LARGE, f"an event of some {size} bytes; at most {MAX_EVENT_BYTES} are allowed")
     return data
-
-
-def rough_size(value: Any) -> int:
-    """About the bytes that a JSON value takes as text; cheaper than making the text."""
-    if isinstance(value, dict):
-        return sum(len(name) + 4 + rough_size(member) for name, member in value.items())
-    if isinstance(value, list):
-        return sum(2 + rough_size(item) for item in value)
-    return len(value) + 2 if isinstance(value, str) else 8
 
 
 def _answer(refusal: Refusal) -> MethodError:

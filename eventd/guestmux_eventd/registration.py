@@ -35,7 +35,7 @@ KNOWN = {**SESSION, **GUEST, SHARED: NATIVE[SHARED]}
 """Commands whose schema is known: an agent that names one of them serves it as it is described here."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_PROPERTIES = {"version", "commands", "events", "session"}
+_PROPERTIES = {"version", "commands", "events", "session", "large-messages"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Declaration:
     claim: str
     commands: dict[str, Command]
     events: dict[str, EventType]
+    large: bool = False
 
 
 def read_declaration(untrusted_name: str, untrusted_properties: dict[str, Variant]) -> Declaration:
@@ -54,7 +55,7 @@ def read_declaration(untrusted_name: str, untrusted_properties: dict[str, Varian
 
     Args:
         untrusted_name: what the agent calls itself.
-        untrusted_properties: `version`, `commands`, `events`, `session`; all optional.
+        untrusted_properties: `version`, `commands`, `events`, `session`, `large-messages`; all optional.
 
     Raises:
         Refusal: InvalidArgument or LimitExceeded.
@@ -77,7 +78,8 @@ def read_declaration(untrusted_name: str, untrusted_properties: dict[str, Varian
     except (DeclaredNameError, SchemaError) as error:
         raise Refusal(INVALID_ARGUMENT, str(error)) from error
     version = _text(untrusted_properties, "version")
-    return Declaration(untrusted_name, version, _text(untrusted_properties, "session"), commands, events)
+    claim, large = _text(untrusted_properties, "session"), _flag(untrusted_properties, "large-messages")
+    return Declaration(untrusted_name, version, claim, commands, events, large)
 
 
 def _text(untrusted_properties: dict[str, Variant], name: str) -> str:
@@ -89,6 +91,13 @@ def _text(untrusted_properties: dict[str, Variant], name: str) -> str:
             INVALID_ARGUMENT, f"property '{name}' must be a string of at most {MAX_TEXT} characters"
         )
     return str(variant.value)
+
+
+def _flag(untrusted_properties: dict[str, Variant], name: str) -> bool:
+    variant = untrusted_properties.get(name, Variant("b", False))
+    if variant.signature != "b":
+        raise Refusal(INVALID_ARGUMENT, f"property '{name}' must be of type b")
+    return bool(variant.value)
 
 
 def _declared(untrusted_properties: dict[str, Variant], name: str) -> dict[str, str]:

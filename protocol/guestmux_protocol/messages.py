@@ -38,6 +38,16 @@ class Request(Struct, frozen=True):
     oob: bool = False
 
 
+class JsonText(Struct, frozen=True):
+    """A result that is encoded already, as `encode` would; a large one is not decoded to be encoded again.
+
+    Args:
+        text: JSON, ASCII, without a newline.
+    """
+
+    text: bytes
+
+
 class Reply(Struct, frozen=True):
     """A command's successful result."""
 
@@ -212,6 +222,9 @@ def encode_reply(value: Any, request_id: Id = UNSET) -> bytes:
     Raises:
         JsonError: the value is no JSON value.
     """
+    if type(value) is JsonText:
+        # Joined once: each + would copy all of it.
+        return b"".join((b'{"return": ', value.text, _with_id(b"", request_id)))
     if request_id is UNSET and value == {}:
         return _EMPTY_REPLY
     return _with_id(b'{"return": ' + encode(value), request_id)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from guestmux_transport.edge import GONE, READABLE, WRITABLE
+from guestmux_transport.outbox import Outbox
 from guestmux_transport.pipe_errors import PipeClosed
 
 READ_BYTES: Final = 64 * 1024
@@ -72,7 +73,7 @@ class Pipe:
         self._on_close = on_close
         self._half_close = half_close
         self._write_bytes = write_bytes
-        self._outbox = bytearray()
+        self._outbox = Outbox()
         self._leftovers = deque([early] if early else [])
         self._readable = asyncio.Event()
         self._drained = asyncio.Event()
@@ -126,11 +127,11 @@ class Pipe:
         if self._gone.is_set():
             return
         if self._outbox:
-            self._outbox += data
+            self._outbox.add(memoryview(data))
             return
         taken = self._offer(memoryview(data))
         if taken < len(data) and not self._gone.is_set():
-            self._outbox += memoryview(data)[taken:]
+            self._outbox.add(memoryview(data)[taken:])
 
     async def drain(self) -> None:
         """Wait until no more than LOW_WATER bytes are pending.
@@ -193,7 +194,7 @@ class Pipe:
 
     def lose(self) -> None:
         """The other side is gone: nothing can be sent any more. What it sent before may still be received."""
-        self._outbox = bytearray()  # not clear(): a write under way has the old one exported
+        self._outbox = Outbox()  # not emptied: a write under way has the old one exported
         self._gone.set()
         self._drained.set()
         self._readable.set()
@@ -281,9 +282,12 @@ class Pipe:
     def _flush_some(self) -> None:
         if not self._outbox:
             return
-        with memoryview(self._outbox) as view:
-            taken = self._offer(view)
-        del self._outbox[:taken]
+        outbox = self._outbox
+        with outbox.first() as piece:
+            taken, whole = self._offer(piece), len(piece)
+        outbox.drop(taken)
+        if taken == whole and self._outbox:
+            self._plan_flush()
         self._drained.set()
 
     async def _wait_pending(self, most: int) -> None:

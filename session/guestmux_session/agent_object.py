@@ -15,10 +15,11 @@ from guestmux_session import errors
 from guestmux_session.calls import CallTable, Running, TooManyCalls, Work
 from guestmux_session.declarations import Served
 from guestmux_session.errors import CommandError
+from guestmux_session.large import arguments_of_call, result_of_call
 from guestmux_transport.bus_exports import IncomingCall, Interface, Results
-from guestmux_transport.errors import InvalidValue, MethodError
+from guestmux_transport.errors import MethodError
 from guestmux_transport.names import AGENT_INTERFACE
-from guestmux_transport.values import Variant, from_json, to_json
+from guestmux_transport.values import Variant
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +73,14 @@ class AgentObject:
         name, untrusted_arguments, untrusted_context = call.body
         served = self._find(name)
         call_id, seconds = _context(untrusted_context)
-        prepared = _prepare(served, untrusted_arguments)
+        prepared = _prepare(served, arguments_of_call(call, untrusted_arguments, untrusted_context))
         try:
             running = self._calls.begin(name, self._work(served, prepared), call_id)
         except TooManyCalls as error:
             raise MethodError(errors.LIMIT_EXCEEDED, error.desc) from error
         except CommandError as error:
             raise MethodError(errors.INVALID_ARGUMENT, error.desc) from error
-        return self._answer(served, running, seconds)
+        return self._answer(call, served, running, seconds)
 
     def _work(self, served: Served, prepared: Callable[[], Any]) -> Work:
         async def work() -> Any:
@@ -88,9 +89,12 @@ class AgentObject:
 
         return work
 
-    async def _answer(self, served: Served, running: Running, seconds: float | None) -> Results:
+    async def _answer(
+        self, call: IncomingCall, served: Served, running: Running, seconds: float | None
+    ) -> Results:
         try:
-            return ({"return": _result(served, await self._calls.finish(running, seconds))},)
+            plain, text = _result(served, await self._calls.finish(running, seconds))
+            return (result_of_call(call, plain, text),)
         except CommandError as error:
             raise MethodError(errors.COMMAND_FAILED, error.desc) from error
 
@@ -128,21 +132,20 @@ def _context(untrusted_context: dict[str, Variant]) -> tuple[int | None, float |
     return (call_id.value if call_id else None), max(0.0, deadline.value)
 
 
-def _prepare(served: Served, untrusted_arguments: dict[str, Variant]) -> Callable[[], Any]:
+def _prepare(served: Served, arguments: dict[str, Any]) -> Callable[[], Any]:
     try:
-        return served.prepare(to_json(untrusted_arguments))
-    except (InvalidValue, InvalidParameter) as error:
+        return served.prepare(arguments)
+    except InvalidParameter as error:
         raise MethodError(errors.INVALID_ARGUMENT, str(error)) from error
 
 
-def _result(served: Served, value: Any) -> Variant:
-    """A command's result as its schema says; whatever else a method returned is its author's mistake."""
+def _result(served: Served, value: Any) -> tuple[Any, bytes]:
+    """A command's result as its schema says, and as JSON; whatever else a method returned is its author's mistake."""
     name = served.description.name
     try:
         plain = msgspec.to_builtins({} if value is None and served.nothing else value, str_keys=True)
         validate(served.description.returns, plain, "return")
-        encode(plain)
-        return from_json(plain)
-    except (TypeError, ValueError, RecursionError, InvalidParameter, JsonError, InvalidValue) as error:
+        return plain, encode(plain)
+    except (TypeError, ValueError, RecursionError, InvalidParameter, JsonError) as error:
         logger.error("%s returned what it did not declare: %s", name, error)
         raise CommandError(f"internal error in {name}; the agent's log says more") from error

@@ -109,6 +109,7 @@ class Core:
             "version": Variant("s", self._version),
             "commands": Variant("a{ss}", commands),
             "events": Variant("a{ss}", events),
+            "large-messages": Variant("b", True),
         }
         if self._claim:
             properties["session"] = Variant("s", self._claim)

@@ -15,6 +15,7 @@ from guestmux_protocol.messages import (
     ErrorReply,
     Event,
     Greeting,
+    JsonText,
     MessageError,
     Reply,
     Request,
@@ -202,3 +203,9 @@ def test_nothing_but_a_message_error_escapes(value: Any) -> None:
             parse_server_message(untrusted)
         except MessageError:
             continue
+
+
+def test_a_result_that_is_encoded_already_is_taken_as_it_is() -> None:
+    text = JsonText(b'{"a": [1, 2]}')
+    assert encode_reply(text) == encode_reply({"a": [1, 2]})
+    assert encode_reply(text, "x") == encode_reply({"a": [1, 2]}, "x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ class BareAgent:
         called: the commands that eventd called.
         released: set once eventd ended the registration.
         behave: what a command does; gives the result, or raises.
+        answer: makes the whole answer to a call, for those that no agent should give.
     """
 
     path = "/org/example/Agent"
@@ -36,6 +37,7 @@ class BareAgent:
         self.called: list[str] = []
         self.released = anyio.Event()
         self.behave: Callable[[IncomingCall], Any] = lambda call: call.body[0]
+        self.answer: Callable[[IncomingCall], Awaitable[Results]] = self._answer
         bus.export(
             self.path,
             Interface(
@@ -64,6 +66,9 @@ class BareAgent:
 
     async def _call(self, call: IncomingCall) -> Results:
         self.called.append(call.body[0])
+        return await self.answer(call)
+
+    async def _answer(self, call: IncomingCall) -> Results:
         result = self.behave(call)
         if hasattr(result, "__await__"):
             result = await result

@@ -53,7 +53,7 @@ HANDLES: dict[str, HandleUse] = {
 
 
 def unknown_handle(kind: Kind, number: int) -> str:
-    """The error of a number that stands for nothing, in qemu-ga's words (guest_file_handle_find, qmp_guest_exec_status).
+    """The error of a number that stands for nothing, in qemu-ga's words (qga/commands-posix.c, qga/commands.c).
 
     For a pid they are those that 10.2 means to say: its format string lacks a character.
     """

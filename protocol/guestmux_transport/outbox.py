@@ -1,0 +1,45 @@
+"""Bytes that the kernel did not take yet: small writes in one piece, large ones as they are."""
+
+from __future__ import annotations
+
+from collections import deque
+
+OWN_PIECE = 256 * 1024
+"""Bytes from which on a write is kept as it is: copying it would take its memory twice, and shrinking the copy as it is
+sent leaves the allocator with holes that stay."""
+
+
+class Outbox:
+    """A queue of bytes."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytearray | memoryview] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, data: memoryview) -> None:
+        """Append bytes; a large piece must not change afterwards."""
+        self._size += len(data)
+        if len(data) >= OWN_PIECE:
+            self._pieces.append(data)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += data
+        elif data:
+            self._pieces.append(bytearray(data))
+
+    def first(self) -> memoryview:
+        """The first piece; to be released before the next call. There is one while there are bytes."""
+        return memoryview(self._pieces[0])
+
+    def drop(self, count: int) -> None:
+        """Take bytes of the first piece away."""
+        self._size -= count
+        first = self._pieces[0]
+        if count == len(first):
+            self._pieces.popleft()
+        elif isinstance(first, bytearray):
+            del first[:count]
+        else:
+            self._pieces[0] = first[count:]
