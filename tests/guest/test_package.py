@@ -20,6 +20,7 @@ pytestmark = pytest.mark.guest
 
 SERVICE = "guestmux-eventd.service"
 AGENT = "guestmux-session.service"
+SYSTEM_AGENT = "guestmux-system-agent.service"
 SOCKET = "/run/guestmux/qmp.sock"
 
 # A container has no virtio port, so eventd gets a socket besides, by what no package owns.
@@ -196,10 +197,12 @@ def test_remove_keeps_what_is_the_administrators(plain: Guest, alice: TerminalLo
 @pytest.mark.usefixtures("alice")
 def test_purge_leaves_nothing(plain: Guest) -> None:
     before = files(plain)
-    install(plain, "common", "guest", "host")
+    install(plain, "common", "guest", "host", "system-agent")
     host(plain).leave()
+    assert plain.systemctl("is-active", SYSTEM_AGENT) == "active"
     plain.run("touch /var/lib/guestmux/state", user="guestmux")
-    said = plain.run(["apt-get", "purge", "--yes", "guestmux-guest", "guestmux-host", "guestmux-common"])
+    names = ("guest", "host", "common", "system-agent")
+    said = plain.run(["apt-get", "purge", "--yes", *(f"guestmux-{name}" for name in names)])
     assert "not empty" not in said.stdout + said.stderr
     assert files(plain) - before == set()
     assert plain.run(["id", "guestmux"], check=False).returncode == 1
