@@ -65,18 +65,6 @@ def test_suspend_and_wake_up(domain: Domain, served: set[str]) -> None:
         domain.wait_for("the agent", lambda: domain.virsh("qemu-agent-command", ping, check=False).stdout)
 
 
-# The last, as it leaves no domain for others.
-def test_shutdown(domain: Domain, served: set[str]) -> None:
-    needed = "guest-shutdown"
-    result = domain.virsh("shutdown", "--mode", "agent", check=False)
-    if needed not in served:
-        assert_refused(result, needed)
-        assert domain.state() == "running"
-    else:
-        assert result.returncode == 0, result.stderr
-        domain.wait_state("shut off")
-
-
 def assert_refused(result: "subprocess.CompletedProcess[str]", needed: str) -> None:
     """virsh failed, and told which command the agent lacks; domhostname keeps that to itself."""
     assert result.returncode == 1
