@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import agents, calls, events, idle, latency, memory, pipeline, startup
+from benchmarks import agents, calls, events, idle, latency, memory, pipeline, startup, verbs
 from benchmarks.core.machine import load, shape
 from benchmarks.core.rounds import FULL, QUICK, Row, Scale
 from benchmarks.core.table import as_json, show
@@ -20,6 +20,7 @@ from benchmarks.core.table import as_json, show
 BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "latency": latency.run,
     "pipeline": pipeline.run,
+    "verbs": verbs.run,
     "memory": memory.run,
     "startup": startup.run,
     "idle": idle.run,
