@@ -100,7 +100,7 @@ class Freeze:
         """What to freeze, the last mounted first: a file system in a file must be frozen before the one it lies on."""
         mounts = self._mounts()
         chosen = [mount for mount in mounts if mount.on_disk and (wanted is None or mount.path in wanted)]
-        holder = mount_of(self._state.path.absolute(), mounts)
+        holder = mount_of(self._state.path.resolve(), mounts)
         if holder is not None and any(mount.device == holder.device for mount in chosen):
             raise CommandError(
                 f"the agent's state in {self._state.path.parent} is on a file system that is to be frozen "

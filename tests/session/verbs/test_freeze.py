@@ -157,6 +157,14 @@ def test_the_file_system_with_the_state_is_not_frozen(disks: Disks, hook: StubPr
     assert thaw(freeze) == 1
 
 
+def test_the_state_may_be_reached_by_a_link_as_run_is(disks: Disks) -> None:
+    (disks.outer / "run").symlink_to(disks.memory)
+    freeze = Freeze(disks.outer / "run" / "isfrozen", mounts=disks.mounts)
+    assert freeze_all(freeze) == 2
+    assert (disks.memory / "isfrozen").exists()
+    assert thaw(freeze) == 2
+
+
 def test_what_cannot_be_opened_freezes_nothing(disks: Disks, state: Path, hook: StubPrograms) -> None:
     freeze = Freeze(state, FreezeHooks([hook.path / "hook"]), lambda: [*disks.mounts(), NOWHERE])
     with pytest.raises(CommandError, match=r"^failed to open /nowhere: No such file or directory$"):
