@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import select
 import signal
@@ -134,22 +135,25 @@ def test_half_a_command_ends_with_its_host(agent: AgentProcess) -> None:
 
 
 def test_a_host_that_does_not_read_costs_nothing(agent: AgentProcess) -> None:
-    """The stock one burns a whole CPU until it does."""
+    """The stock one burns a whole CPU until it does, and is never seen to rest."""
     with agent.connect() as host:
         host.connection.setblocking(False)
-        sent = 0
         while select.select([], [host.connection], [], 0.5)[1]:
-            sent += host.connection.send(PING * 1000)
-        before = cpu_seconds(agent.process.pid)
-        assert not select.select([], [host.connection], [], 1.0)[1]
-        assert cpu_seconds(agent.process.pid) - before < 0.2
+            host.connection.send(PING * 1000)
+        ran = slices_taken(agent.process.pid)
+        time.sleep(0.2)
+        while ran != (now := slices_taken(agent.process.pid)):
+            ran = now
+            time.sleep(0.2)
     with agent.connect() as host:
         assert host.ask_raw(PING) == {"return": {}}
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def slices_taken(pid: int) -> tuple[str, ...]:
+    """How often it ran so far; stays the same for one that sleeps."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    cpu = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (*cpu, *(line for line in lines if "ctxt_switches" in line))
 
 
 def connected(path: Path) -> Client:
@@ -303,3 +307,46 @@ def test_an_agent_that_was_killed_while_frozen(tmp_path: Path) -> None:
         assert not logfile.exists()
         agent.process.terminate()
         assert agent.process.wait(10) == 0
+
+
+def test_a_signal_while_frozen_waits_for_the_thaw(tmp_path: Path) -> None:
+    (tmp_path / "qga.state.isfrozen").touch()
+    logfile = tmp_path / "log"
+    with AgentProcess(OURS, tmp_path, "-l", str(logfile)) as agent, agent.connect() as host:
+        assert host.value("guest-fsfreeze-status") == "frozen"
+        agent.process.terminate()
+        assert host.ask_raw(PING) == {"return": {}}
+        assert "return" in host.ask("guest-fsfreeze-thaw")
+        assert host.rest() == b""
+        assert agent.process.wait(10) == 0
+        assert not (tmp_path / "qga.state.isfrozen").exists()
+        assert logfile.exists()
+
+
+def test_the_hook_is_run_around_a_freeze(tmp_path: Path) -> None:
+    hook, told = tmp_path / "hook", tmp_path / "told"
+    hook.write_text(f"#!/bin/sh\necho $1 >>{told}\n")
+    hook.chmod(0o755)
+    with AgentProcess(OURS, tmp_path, f"-F{hook}") as agent:
+        with agent.connect() as host:
+            assert host.value("guest-fsfreeze-freeze-list", mountpoints=[]) == 0
+            assert host.value("guest-fsfreeze-status") == "thawed"
+        assert agent.stop() == 0
+    assert told.read_text().split() == ["freeze", "thaw"]
+
+
+def test_a_hook_that_is_missing_prevents_a_freeze(tmp_path: Path) -> None:
+    with AgentProcess(OURS, tmp_path, f"-F{tmp_path}/missing") as agent:
+        with agent.connect() as host:
+            assert "missing" in host.desc("guest-fsfreeze-freeze-list", mountpoints=[])[1]
+        assert agent.stop() == 0
+
+
+def test_what_a_host_starts_knows_nothing_of_the_socket(tmp_path: Path) -> None:
+    with AgentProcess(OURS, tmp_path) as agent:
+        with agent.connect() as host:
+            pid = host.value("guest-exec", path="env", capture_output=True)["pid"]
+            while not (status := host.value("guest-exec-status", pid=pid))["exited"]:
+                pass
+            assert b"LISTEN_FDS" not in base64.b64decode(status["out-data"])
+        assert agent.stop() == 0
