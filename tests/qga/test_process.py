@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -193,21 +193,49 @@ def test_a_socket_of_its_own(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-def test_a_serial_line(tmp_path: Path) -> None:
-    with pty_pair() as (line, path):
-        os.write(line, b"garbage of before")
-        with serving("-m", "isa-serial", "-p", path, "-t", str(tmp_path)) as process:
-            answer = b""
-            while not answer:
-                # What came before it opened the line is thrown away, so ask until it is there.
-                time.sleep(0.05)
-                with suppress(OSError):  # nobody has the line open yet
-                    os.write(line, PING)
-                    select.select([line], [], [], 0.2)
-                    answer = os.read(line, 4096)
-            assert answer.startswith(b'{"return": {}}\n')
-            process.terminate()
+def first_answer(line: int) -> bytes:
+    """Ask until there is one: a serial line drops what came before it was opened."""
+    answer = b""
+    while not answer:
+        time.sleep(0.05)
+        with suppress(OSError):  # nobody has the line open yet
+            os.write(line, PING)
+            select.select([line], [], [], 0.2)
+            answer = os.read(line, 4096)
+    return answer
+
+
+@pytest.mark.parametrize("method", ["isa-serial", "virtio-serial"])
+def test_a_device(tmp_path: Path, method: str) -> None:
+    with pty_pair() as (line, path), serving("-m", method, "-p", path, "-t", str(tmp_path)) as process:
+        assert first_answer(line).startswith(b'{"return": {}}\n')
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_device_that_goes_ends_it(tmp_path: Path) -> None:
+    with ExitStack() as device:
+        line, path = device.enter_context(pty_pair())
+        with serving("-m", "virtio-serial", "-p", path, "-t", str(tmp_path)) as process:
+            first_answer(line)
+            device.close()
             assert process.wait(10) == 0
+
+
+def test_a_device_that_goes_is_waited_for(tmp_path: Path) -> None:
+    link = tmp_path / "device"
+    with ExitStack() as device:
+        line, path = device.enter_context(pty_pair())
+        link.symlink_to(path)
+        with serving("-m", "isa-serial", "-p", str(link), "-t", str(tmp_path), "--retry-path") as process:
+            first_answer(line)
+            link.unlink()
+            device.close()
+            with pty_pair() as (other, elsewhere):
+                link.symlink_to(elsewhere)
+                assert first_answer(other).startswith(b'{"return": {}}\n')
+                process.terminate()
+                assert process.wait(10) == 0
 
 
 def test_a_daemon(tmp_path: Path) -> None:
