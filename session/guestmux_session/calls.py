@@ -141,7 +141,12 @@ class CallTable:
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         """Run a blocking method beside the loop."""
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work))
+        result: list[Any] = []
+        # Not by the executor's future: that is part of a cycle, which would keep a file's 64 MiB until it is collected.
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: result.append(context.run(work))
+        )
+        return result.pop()
 
 
 def _outcome(name: str, task: asyncio.Task[Any]) -> Any:
