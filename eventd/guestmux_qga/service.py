@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import MutableMapping
-
-import anyio
 
 from guestmux_qga.agent import Agent
 from guestmux_qga.background import PidFile, fork_away, leave_terminal
@@ -63,7 +62,7 @@ class Service:
             fork_away()
         try:
             self._start(agent)
-            anyio.run(agent.run)
+            _run(agent)
         finally:
             self._pidfile.remove()
 
@@ -86,3 +85,8 @@ class Service:
             self._pidfile.write()
         if self._options.logfile is not None:
             configure_log(self._options, open_logfile(self._options.logfile))
+
+
+def _run(agent: Agent) -> None:
+    # Not asyncio.run(): at its end that waits for threads, and one may wait for a disk or a program for ever.
+    asyncio.new_event_loop().run_until_complete(agent.run())

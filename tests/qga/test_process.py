@@ -370,6 +370,22 @@ def test_a_hook_that_is_missing_prevents_a_freeze(tmp_path: Path) -> None:
         assert agent.stop() == 0
 
 
+def test_signals_while_a_hook_hangs(tmp_path: Path) -> None:
+    """The first one waits for the end of the freeze; the second leaves the thread behind."""
+    hook, told = tmp_path / "hook", tmp_path / "told"
+    hook.write_text(f"#!/bin/sh\necho $$ >{told}.new\nmv {told}.new {told}\nexec sleep 1000\n")
+    hook.chmod(0o755)
+    with AgentProcess(OURS, tmp_path, f"-F{hook}") as agent, agent.connect() as host:
+        host.send(b'{"execute":"guest-fsfreeze-freeze-list","arguments":{"mountpoints":[]}}')
+        while not told.exists():
+            time.sleep(0.01)
+        agent.process.terminate()
+        time.sleep(0.1)
+        assert agent.process.poll() is None
+        assert agent.stop() == 0
+    os.kill(int(told.read_text()), signal.SIGKILL)
+
+
 def test_what_a_host_starts_knows_nothing_of_the_socket(tmp_path: Path) -> None:
     with AgentProcess(OURS, tmp_path) as agent:
         with agent.connect() as host:
