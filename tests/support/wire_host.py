@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ANSWER_SECONDS = 20.0
-"""Time that the guest has for its next word; an emulated one on a busy machine is slow."""
+"""Time that the guest has for its next word, unless told."""
 
 
 class WireHost:
@@ -17,13 +17,14 @@ class WireHost:
 
     Args:
         path: of the socket.
+        patience: seconds that the guest has for its next word.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = ANSWER_SECONDS) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         # Blocking: QEMU's backlog holds one, and the next waits here until that one is taken.
         self.sock.connect(str(path))
-        self.sock.settimeout(ANSWER_SECONDS)
+        self.sock.settimeout(patience)
         self._buffer = b""
 
     def __enter__(self) -> Self:

@@ -9,11 +9,14 @@ from tests.guest.system import GuestError, GuestSystem
 from tests.guest.terminal import Terminal
 from tests.vm.control import Control
 
-WAIT_SECONDS = 40.0
+SLOWER = 5
+"""How much longer than in a container a command may take; on an idle machine it is half of that."""
+
+WAIT_SECONDS = 100.0
 """An emulated machine needs some seconds for what a real one does in a tenth of one."""
 
-BOOT_SECONDS = 120.0
-"""A boot takes 15 s on an idle machine."""
+BOOT_SECONDS = 60.0
+"""A boot takes 15 s on an idle machine; as any command it has SLOWER times this on a busy one."""
 
 FIRST_VT = 8
 """Virtual terminals from here on get no getty of logind's own."""
@@ -49,7 +52,7 @@ class EmulatedGuest(GuestSystem):
         """Run words to their end; see `GuestSystem.execute`."""
         words = with_identity(command, user, environment)
         enter = ["sh", "-c", ENTER_CGROUP, "sh", f"/sys/fs/cgroup/{cgroup}"]
-        return self._control.execute([*enter, *words], {"PATH": PATH}, timeout)
+        return self._control.execute([*enter, *words], {"PATH": PATH}, timeout * SLOWER)
 
     def open_terminal(self) -> Terminal:
         """No terminal, unless there are serial lines.

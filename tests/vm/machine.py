@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.guest.terminal import Terminal
 from tests.support.wire_host import WireHost
 from tests.vm.control import Control
-from tests.vm.emulated import EmulatedGuest
+from tests.vm.emulated import WAIT_SECONDS, EmulatedGuest
 from tests.vm.image import Image, vm_image
 from tests.vm.qemu import SERIAL_LINES, Qemu, running_qemu
 
@@ -53,7 +53,7 @@ class Machine(EmulatedGuest):
 
     def host(self, dialect: str) -> WireHost:
         """Connect to the port of a dialect, "qmp" or "qga"."""
-        return WireHost(self.qemu.socket(dialect))
+        return WireHost(self.qemu.socket(dialect), WAIT_SECONDS)
 
     def reboot(self) -> None:
         """Reboot, and wait until all is up again. Hosts stay connected to QEMU."""

@@ -64,5 +64,6 @@ def test_nothing_costs_nothing(quiet_machine: Machine) -> None:
 
 def test_the_watchdog_costs_little(machine: Machine) -> None:
     wakeups, ticks = cost(machine)
-    assert wakeups <= SECONDS // 5
-    assert ticks <= 5
+    # Not one a second, and some hundredths of a second in all, on a busy machine as well.
+    assert wakeups < SECONDS
+    assert ticks < 20

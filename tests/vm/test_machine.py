@@ -8,6 +8,7 @@ import pytest
 from guestmux import Session, blocking
 from guestmux.event import Disconnected, Event, Item
 from tests.support.wire_host import WireHost
+from tests.vm.emulated import WAIT_SECONDS
 from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
@@ -70,7 +71,7 @@ def test_migration_to_where_a_host_waits_already(machine: Machine) -> None:
     with machine.host("qmp") as host:
         host.greeted("oob")
         with machine.migrating() as there:
-            waiting = WireHost(there.socket("qmp"))
+            waiting = WireHost(there.socket("qmp"), WAIT_SECONDS)
             # As the SDK begins: the guest, which saw one host all the time, does not greet anybody.
             waiting.send(b"\xff")
             waiting.request("guest-sync-delimited", id=5)
