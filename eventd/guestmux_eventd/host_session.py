@@ -159,23 +159,27 @@ class HostSession:
 
     async def _read(self, tasks: TaskGroup) -> None:
         while data := await self._pipe.receive():
-            replies = bytearray()
-            for incoming in self._dialect.receive(data):
-                if isinstance(incoming, Request) and incoming.oob:
-                    replies += self._start_concurrent(incoming, tasks)
-                elif (reply := self._answer_now(incoming)) is not None:
-                    replies += reply
-                else:
-                    # What stands before it in the same bytes is answered before anybody waits for it.
-                    self._take_to_pipe(replies)
-                    await self._queue(incoming)
-                if len(replies) > LOW_WATER:
-                    # Long answers to short requests: one read's worth may be thousands of them.
-                    self._take_to_pipe(replies)
-                    await self._give_way()
-            self._take_to_pipe(replies)
+            await self._take_in(data, tasks)
             if self._pipe.pending > HIGH_WATER:
                 await self._pipe.drain()
+
+    async def _take_in(self, data: bytes, tasks: TaskGroup) -> None:
+        """Answer or queue the requests that end in these bytes; a large one must not stay in a variable of `_read`."""
+        replies = bytearray()
+        for incoming in self._dialect.receive(data):
+            if isinstance(incoming, Request) and incoming.oob:
+                replies += self._start_concurrent(incoming, tasks)
+            elif (reply := self._answer_now(incoming)) is not None:
+                replies += reply
+            else:
+                # What stands before it in the same bytes is answered before anybody waits for it.
+                self._take_to_pipe(replies)
+                await self._queue(incoming)
+            if len(replies) > LOW_WATER:
+                # Long answers to short requests: one read's worth may be thousands of them.
+                self._take_to_pipe(replies)
+                await self._give_way()
+        self._take_to_pipe(replies)
 
     def _take_to_pipe(self, replies: bytearray) -> None:
         self._pipe.write(bytes(replies))

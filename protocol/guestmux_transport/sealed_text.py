@@ -10,8 +10,8 @@ import os
 
 from guestmux_transport.errors import InvalidValue, TooLarge
 
-LARGE_BYTES = 1024 * 1024
-"""Text of more bytes than this travels as a memfd: a smaller message is passed on faster than a file is made."""
+LARGE_BYTES = 128 * 1024
+"""Text of more bytes than this travels as a memfd: up to here a message is passed on as fast as a file is made."""
 
 MAX_TEXT_BYTES = 65 * 1024 * 1024
 """The largest text: 48 MiB as base64 and what stands around it (guest-file-read)."""

@@ -1,4 +1,4 @@
-"""Arguments and results over 1 MiB, from host to agent and back, and agents that do it wrongly."""
+"""Arguments and results too large for the bus, from host to agent and back, and agents that do it wrongly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from guestmux_protocol.guest.files import MAX_READ
 from guestmux_session import Agent
 from guestmux_session.verbs.files import Files
 from guestmux_transport.bus_exports import IncomingCall
-from guestmux_transport.sealed_text import LARGE_BYTES, write_sealed
+from guestmux_transport.sealed_text import write_sealed
 from guestmux_transport.values import Variant
 from tests.support.bare_agent import BareAgent, bare_agent
 from tests.support.dbus_daemon import PrivateBus
@@ -28,9 +28,10 @@ from tests.support.standin_logind import standin_logind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
+MIB = 1 << 20
 COMMAND = "__org.example_do"
 KEPT = 24 * 1024 * 1024
-"""Bytes that eventd may have more after a reading of 64 MiB than before: the allocator's, not the message."""
+"""Bytes that eventd may have more after a message of 64 MiB than before: the allocator's, not the message."""
 
 
 class FileAgent(Agent):
@@ -94,13 +95,18 @@ async def test_48_mib_are_read_at_once_and_leave_no_memory_behind(
         assert eventd.memory - before < KEPT
 
 
-async def test_large_arguments_arrive(bus: PrivateBus, eventd: Eventd, tmp_path: Path) -> None:
+async def test_large_arguments_arrive_and_leave_no_memory_behind(
+    bus: PrivateBus, eventd: Eventd, tmp_path: Path
+) -> None:
     path, content = tmp_path / "large", os.urandom(1 << 20) * 30
     async with file_agent(bus):
         host = await eventd.qmp_host()
         opened = await ask(host, "guest-file-open", path=str(path), mode="w", session="user:tester", wait=20)
         text = base64.b64encode(content).decode()
+        before = eventd.memory
         reply = await ask(host, "guest-file-write", handle=opened["return"], **{"buf-b64": text})
+        await ask(host, "guest-ping")
+        assert eventd.memory - before < KEPT
         assert reply == {"return": {"count": len(content), "eof": False}}
     assert path.read_bytes() == content
 
@@ -172,11 +178,11 @@ async def test_an_agent_without_memfds_gets_and_gives_what_fits_a_message(
 ) -> None:
     await agent.register(commands=("as", [COMMAND]))
     host = await eventd.qmp_host()
-    agent.behave = lambda call: "x" * (2 * LARGE_BYTES)
-    assert len((await do(host))["return"]) == 2 * LARGE_BYTES
-    agent.behave = lambda call: "x" * (5 * LARGE_BYTES)
+    agent.behave = lambda call: "x" * 2 * MIB
+    assert len((await do(host))["return"]) == 2 * MIB
+    agent.behave = lambda call: "x" * 5 * MIB
     assert "does not pass large messages as memfds" in (await do(host))["error"]["desc"]
-    reply = await ask(host, COMMAND, session="user:tester", text="x" * (5 * LARGE_BYTES))
+    reply = await ask(host, COMMAND, session="user:tester", text="x" * 5 * MIB)
     assert "does not pass large messages as memfds" in reply["error"]["desc"]
 
 

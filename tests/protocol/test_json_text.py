@@ -14,7 +14,7 @@ from guestmux_protocol import json_text
 from guestmux_protocol.errors import GuestmuxError, JsonError, ProtocolError, RemoteError
 from guestmux_protocol.framer import JsonFramer
 from guestmux_protocol.json_exact import STRAY_BYTES, decode_exactly
-from guestmux_protocol.json_text import decode, encode
+from guestmux_protocol.json_text import LONG, decode, encode
 
 
 def refusal(text: bytes) -> str:
@@ -305,6 +305,28 @@ def test_without_the_compiled_encoder_the_text_is_the_same(monkeypatch: pytest.M
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     value = {"return": [1, "é", {"a": None}]}
     assert json_text._make_encode()(value) == json_text._encode(value)
+
+
+LONG_TEXTS = [
+    "x" * LONG,
+    "x" * (LONG + 1),
+    "\x7f" * (LONG + 1),
+    "".join(map(chr, range(127))) * LONG,
+    "ä" * (LONG + 1),
+]
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS)
+def test_long_text_is_written_as_any_other(text: str) -> None:
+    value = {"count": 1, 'a"b': text, "ü": [text], "eof": True}
+    assert encode(value) == json.dumps(value).encode()
+    assert encode({"x": text}) == json.dumps({"x": text}).encode()
+
+
+def test_long_text_hides_no_fault_beside_it() -> None:
+    for fault in (math.nan, "\ud800", object(), "x" * LONG + "\udc00"):
+        with pytest.raises(JsonError):
+            encode({"long": "x" * (LONG + 1), "fault": fault})
 
 
 def test_the_two_families_of_errors() -> None:

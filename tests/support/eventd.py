@@ -14,6 +14,9 @@ from pathlib import Path
 
 from tests.support.host import RawHost
 
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
+"""As in guestmux-eventd.service: large messages are to be given back to the system."""
+
 
 class Eventd:
     """A running eventd.
@@ -67,7 +70,12 @@ class Eventd:
             self._notify.unlink(missing_ok=True)
             ready.bind(str(self._notify))
             ready.settimeout(20)
-            environment = {**os.environ, "NOTIFY_SOCKET": str(self._notify), "PYTHONASYNCIODEBUG": ""}
+            environment = {
+                **os.environ,
+                "NOTIFY_SOCKET": str(self._notify),
+                "PYTHONASYNCIODEBUG": "",
+                **ALLOCATOR,
+            }
             self.process = subprocess.Popen(self._command, stderr=log, stdout=log, env=environment)
             assert ready.recv(100) == b"READY=1"
         return self.process
