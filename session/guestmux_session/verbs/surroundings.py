@@ -6,6 +6,31 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
+_OF_THE_AGENT_ALONE = frozenset(
+    {
+        "CREDENTIALS_DIRECTORY",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "MAINPID",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MEMORY_PRESSURE_WATCH",
+        "MEMORY_PRESSURE_WRITE",
+        "NOTIFY_SOCKET",
+        "SYSTEMD_EXEC_PID",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    }
+)
+"""What the agent's unit and systemd tell the agent about itself: for a program that it starts it would be wrong."""
+
+
+def inherited() -> dict[str, str]:
+    """The agent's environment as far as it is for others, too."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_THE_AGENT_ALONE}
+
 
 class Surroundings(Protocol):
     """What starting a process needs to know of the agent."""
@@ -37,7 +62,7 @@ class SystemSurroundings:
 
     async def environment(self, given: Mapping[str, str] | None) -> dict[str, str]:
         """What was given replaces the agent's."""
-        return dict(os.environ if given is None else given)
+        return inherited() if given is None else dict(given)
 
     async def adopt(self, pid: int) -> None:
         """It is where it belongs: beside the agent."""

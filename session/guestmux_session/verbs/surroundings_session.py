@@ -16,6 +16,7 @@ from typing import Any
 from guestmux_session.bus_service import BusService
 from guestmux_session.info_environment import account
 from guestmux_session.verbs.spawn import variables
+from guestmux_session.verbs.surroundings import inherited
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_signals import Signal
 from guestmux_transport.errors import BusError
@@ -31,25 +32,6 @@ CALL_TIMEOUT = 2.0
 
 SLICE = "app.slice"
 """Where a desktop's programs live in the user's cgroup."""
-
-_OF_THE_AGENT_ALONE = frozenset(
-    {
-        "CREDENTIALS_DIRECTORY",
-        "INVOCATION_ID",
-        "JOURNAL_STREAM",
-        "LISTEN_FDNAMES",
-        "LISTEN_FDS",
-        "LISTEN_PID",
-        "MAINPID",
-        "MEMORY_PRESSURE_WATCH",
-        "MEMORY_PRESSURE_WRITE",
-        "NOTIFY_SOCKET",
-        "SYSTEMD_EXEC_PID",
-        "WATCHDOG_PID",
-        "WATCHDOG_USEC",
-    }
-)
-"""What systemd tells a service about itself: for a program that the service starts it would be wrong."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +78,7 @@ class SessionSurroundings:
         that the service manager started knows the session from there alone, so that the manager's count; one that the
         desktop started knows better than a manager that all of the user's sessions share.
         """
-        own = {name: value for name, value in os.environ.items() if name not in _OF_THE_AGENT_ALONE}
+        own = inherited()
         shared = await self._of_manager()
         by_manager = "INVOCATION_ID" in os.environ
         return {**own, **shared, **(given or {})} if by_manager else {**shared, **own, **(given or {})}

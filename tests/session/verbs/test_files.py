@@ -3,8 +3,8 @@
 import base64
 import json
 import os
-import re
-import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -288,22 +288,48 @@ def test_writes_from_many_threads_are_whole(verbs: Verbs, tmp_path: Path) -> Non
     assert sorted(written[start : start + 100_000] for start in range(0, 800_000, 100_000)) == texts
 
 
-def test_the_largest_read_leaves_no_memory_behind(verbs: Verbs, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(bytes(MAX_READ))
-    handle = verbs.ask("guest-file-open", path=str(tmp_path / "file"))["return"]
+# As an agent runs it: in a thread, and with the variable that its unit has.
+LARGEST_READS = """
+import asyncio, sys
+from guestmux_session.calls import CallTable
+from guestmux_session.declarations import commands_of
+from guestmux_session.verbs.files import Files
+
+served, calls = commands_of(Files()), CallTable()
+
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+
+async def ask(name, **arguments):
+    prepared = served[name].prepare(arguments)
+    return await calls.finish(calls.begin(name, lambda: calls.in_thread(prepared), None), None)
+
+
+async def main():
+    handle = await ask("guest-file-open", path=sys.argv[1])
+    await ask("guest-file-read", handle=handle, count=1)
     before = resident()
-    for _ in range(2):
-        verbs.ask("guest-file-seek", handle=handle, offset=0, whence=0)
-        assert verbs.ask("guest-file-read", handle=handle, count=MAX_READ)["return"]["count"] == MAX_READ
-    assert resident() - before < 4 * 1024 * 1024
+    for size in (48, 16, 48, 4):
+        await ask("guest-file-seek", handle=handle, offset=0, whence=0)
+        assert (await ask("guest-file-read", handle=handle, count=size << 20)).count == size << 20
+    print(resident() - before)
+
+
+asyncio.run(main())
+"""
+
+
+def test_the_largest_reads_leave_no_memory_behind(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(MAX_READ)
+    command = [sys.executable, "-c", LARGEST_READS, str(tmp_path / "file")]
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1048576"}
+    left = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert int(left) < 4 * 1024 * 1024
 
 
 def descriptors() -> int:
     """How many this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    pages = re.split(r"\s+", Path("/proc/self/statm").read_text())[1]
-    return int(pages) * resource.getpagesize()
