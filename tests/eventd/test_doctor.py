@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from guestmux_eventd.config import Config, make_config
 from guestmux_eventd.doctor import ports, service, sessions
+from guestmux_eventd.doctor.backend import check_backend
 from guestmux_eventd.doctor.examination import check_config, examine
 from guestmux_eventd.doctor.machine import Machine, run_tool
 from guestmux_protocol.findings import Finding
@@ -428,3 +430,25 @@ async def test_a_tool_that_fails_or_is_not_there() -> None:
     assert await run_tool("false") is None
     assert await run_tool("no-such-tool-at-all") is None
     assert await run_tool("echo", "yes") == "yes\n"
+
+
+def test_a_backend(root: Path) -> None:
+    def look_at(address: str) -> list[tuple[str, str, str]]:
+        found = check_backend(Machine(root), make_config({"backend": address} if address else {}, "test"))
+        return [(finding.level, finding.what, finding.do) for finding in found]
+
+    assert look_at("") == []
+    (root / "run").mkdir(exist_ok=True)
+    (missing,) = look_at("unix-connect:/run/guestmux-qemu-ga.sock")
+    assert missing[0] == "problem"
+    assert missing[2] == "systemctl enable --now guestmux-qemu-ga.socket"
+    (elsewhere,) = look_at("unix-connect:/run/other")
+    assert elsewhere[2].endswith("qemu-ga -m unix-listen -p /run/other")
+    (root / "run/other").touch()
+    assert look_at("unix-connect:/run/other")[0][1] == "/run/other is no socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "run/sock"))
+    assert look_at("unix-connect:/run/sock")[0][1] == "there is no qemu-ga to start"
+    (root / "usr/sbin").mkdir(parents=True)
+    (root / "usr/sbin/qemu-ga").touch()
+    assert look_at("unix-connect:/run/sock")[0][0] == "ok"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestmux_eventd.config import Config
 from guestmux_eventd.doctor import ports, service, sessions
+from guestmux_eventd.doctor.backend import check_backend
 from guestmux_eventd.doctor.bus import check_inhibitors, check_library, check_manager, owner_of
 from guestmux_eventd.doctor.machine import Machine
 from guestmux_eventd.login_manager import LOGIN_NAME
@@ -56,7 +57,7 @@ def _look_at_ports(machine: Machine, config: Config | None) -> list[Finding]:
     findings = ports.check_ports(machine, config)
     if any(isinstance(port.parsed_address(), Virtio) for port in config.port):
         findings += [ports.check_udev_rule(machine), ports.check_stock_agent(machine)]
-    return findings
+    return findings + check_backend(machine, config)
 
 
 async def _look_at_bus(machine: Machine, address: str) -> list[Finding]:

@@ -72,7 +72,7 @@ def check_port(machine: Machine, address: PortAddress) -> Finding:
 def check_stock_agent(machine: Machine) -> Finding:
     """Whether a stock qemu-ga runs."""
     if running := stock_agents(machine):
-        return note("stock qemu-ga", f"runs: {_names(running)}; it serves the port that it holds")
+        return note("stock qemu-ga", f"runs: {_names(running)}; it serves the port or socket that it holds")
     installed = machine.first_of(("/usr/sbin/qemu-ga", "/usr/bin/qemu-ga"))
     return ok("stock qemu-ga", f"does not run{', though it is installed' if installed else ''}")
 
