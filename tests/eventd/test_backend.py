@@ -16,13 +16,15 @@ import pytest
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.backend import MAX_QUEUED, QemuGaBackend
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.config import ConfigError, make_config
 from guestmux_eventd.identity import BACKEND
+from guestmux_eventd.policy import Policy, PolicyRule
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.addresses import UnixConnect
 from guestmux_protocol.messages import COMMAND_NOT_FOUND
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import running_eventd
-from tests.support.fake_agents import fake_agent
+from tests.support.fake_agents import FakeAgents, fake_agent
 from tests.support.host import RawHost
 from tests.support.qemu_ga import QEMU_GA, QemuGaService
 
@@ -232,3 +234,42 @@ async def test_behind_eventd(service: QemuGaService, bus: PrivateBus, tmp_path: 
 async def ask(host: RawHost, command: str, **arguments: Any) -> dict[str, Any]:
     await host.send(json.dumps({"execute": command, "arguments": arguments}).encode())
     return await host.message()
+
+
+@pytest.mark.parametrize("order", [("system", BACKEND), (BACKEND, "system")])
+async def test_natives_win(order: tuple[str, str]) -> None:
+    guest = FakeAgents()
+    guest.behave["guest-get-host-name"] = lambda: {"host-name": "x"}
+    guest.behave["guest-get-osinfo"] = dict
+    for session in order:
+        commands = ["guest-get-host-name"] + (["guest-get-osinfo"] if session == BACKEND else [])
+        guest.add(session, *commands)
+    await guest.ask(guest.qga, "guest-get-host-name")
+    await guest.ask(guest.qga, "guest-get-osinfo")
+    assert [name for name, *_ in guest.calls] == ["agent-system", f"agent-{BACKEND}"]
+    (system,) = guest.agents.of_session("system")
+    assert guest.agents.commands()["guest-get-host-name"] is system.commands["guest-get-host-name"]
+
+
+async def test_what_it_froze_is_frozen_to_eventd_as_well() -> None:
+    guest = FakeAgents()
+    guest.add(BACKEND, "guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-get-host-name")
+    guest.behave |= {"guest-fsfreeze-freeze": lambda: 2, "guest-fsfreeze-thaw": lambda: 2}
+    assert await guest.ask(guest.qga, "guest-fsfreeze-freeze") == 2
+    with pytest.raises(CommandFailure, match="frozen"):
+        await guest.ask(guest.qga, "guest-get-host-name")
+    assert await guest.ask(guest.qga, "guest-fsfreeze-thaw") == 2
+    assert not guest.gate.frozen
+
+
+async def test_a_policy_may_speak_of_it() -> None:
+    guest = FakeAgents(Policy([PolicyRule(session_class=[BACKEND], deny=["guest-get-*"])]))
+    guest.add(BACKEND, "guest-get-host-name")
+    with pytest.raises(CommandFailure, match="has been disabled"):
+        await guest.ask(guest.qga, "guest-get-host-name")
+
+
+@pytest.mark.parametrize("text", ["device:/x", "/run/x", "unix-connect:"])
+async def test_an_address_that_cannot_be_one(text: str) -> None:
+    with pytest.raises(ConfigError, match="backend"):
+        make_config({"backend": text}, "test")
