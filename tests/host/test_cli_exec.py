@@ -146,8 +146,8 @@ async def test_who_insists_gives_up(standin: VerbGuest) -> None:
 
 
 async def test_who_insists_gives_up_on_a_guest_that_hangs(standin: VerbGuest) -> None:
-    async with running(standin, "-n", "sleep", "1000") as process:
-        await standin.until_asked("guest-exec-read")
+    async with running(standin, "-n", "sh", "-c", "echo ready; sleep 1000") as process:
+        await until(process.stdout, b"ready")
         standin.commands["guest-exec-signal"] = lambda _: SILENCE
         standin.commands["guest-exec-close"] = lambda _: SILENCE
         process.send_signal(signal.SIGINT)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,38 @@ def test_an_existing_file_keeps_its_mode_and_a_link_its_target(cli: Cli, here: P
     assert Path("link").is_symlink()
     assert Path("file").read_text() == "new"
     assert Path("file").stat().st_mode & 0o777 == 0o640
+
+
+def test_stdin_has_no_name(cli: Cli, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        status, _, err = cli("cp", "-", f":{there}/")
+    assert status == exits.FAILED
+    assert "has no name" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("to_guest", [True, False])
+def test_a_signal_leaves_no_half_file(
+    stock: str, here: Path, there: Path, number: signal.Signals, to_guest: bool
+) -> None:
+    os.mkfifo(here / "fifo")
+    (there / "big").write_bytes(b"x" * BIG)
+    paths = ["fifo", f":{there}/big"] if to_guest else [f":{there}/big", "big"]
+    command = [sys.executable, "-m", "guestmux", "-c", stock, "cp", *paths]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ExitStack() as stack:
+        if to_guest:
+            stack.enter_context((here / "fifo").open("wb", buffering=0)).write(b"x" * 10_000)
+        while to_guest and not 0 < (there / "big").stat().st_size < BIG:
+            pass
+        while not to_guest and not list(here.glob(".big.*.part")):
+            pass
+        process.send_signal(number)
+        assert process.stderr
+        said = process.stderr.read().decode()
+    assert process.returncode == 128 + number
+    assert ("incomplete" in said) == to_guest
+    assert names(here) == ["fifo"]
 
 
 def test_what_is_no_regular_file_is_written_as_it_is(cli: Cli, here: Path, there: Path) -> None:

@@ -47,12 +47,23 @@ async def read_all(stream: object) -> str:
     return "".join([text async for text in TextReceiveStream(stream)])  # type: ignore[arg-type]
 
 
-async def test_interrupt_is_quiet(standin: StandInGuest) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_is_quiet(standin: StandInGuest, number: signal.Signals) -> None:
     async with running(standin, "events") as process:
         await standin.until_asked("guest-event-subscribe")
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == exits.INTERRUPTED
+        process.send_signal(number)
+        assert await process.wait() == 128 + number
         assert await read_all(process.stdout) + await read_all(process.stderr) == ""
+
+
+async def test_nohup_is_obeyed(standin: StandInGuest) -> None:
+    environment = {**os.environ, ADDRESS_VARIABLE: standin.address}
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "-", *COMMAND, "events"]
+    async with await anyio.open_process(command, env=environment) as process:
+        await standin.until_asked("guest-event-subscribe")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 128 + signal.SIGTERM
 
 
 async def test_a_reader_that_leaves_is_no_fault(standin: StandInGuest) -> None:

@@ -147,7 +147,7 @@ class StandInGuest:
         self._writer = writer
         self.send(self._dialect.opened())
         # A host that leaves with something unread resets the connection.
-        with suppress(ConnectionResetError):
+        with suppress(ConnectionResetError, BrokenPipeError):
             await self._read(reader, writer)
         writer.close()
 

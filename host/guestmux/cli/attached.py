@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -13,6 +12,7 @@ from anyio.abc import TaskGroup
 from guestmux.cli.descriptors import read_some, write_all
 from guestmux.cli.local_terminal import EscapeKeys, terminal_size
 from guestmux.cli.output import ReaderGone, warn
+from guestmux.cli.signals import heeded
 from guestmux.errors import CallTimeout, GuestmuxError, RemoteError
 from guestmux.process import SIGNAL_BASE, Output, Process
 
@@ -65,8 +65,8 @@ class Attached:
         status = 0
         async with anyio.create_task_group() as beside:
             beside.start_soon(self._guarded, beside, self._forward_input)
-            if threading.current_thread() is threading.main_thread():
-                beside.start_soon(self._forward_signals, beside)
+            if forwarded := heeded(FORWARDED):
+                beside.start_soon(self._forward_signals, beside, forwarded)
             async with anyio.create_task_group() as outputs:
                 outputs.start_soon(self._guarded, beside, self._show, self._process.stdout, STDOUT)
                 outputs.start_soon(self._guarded, beside, self._show, self._process.stderr, STDERR)
@@ -130,8 +130,8 @@ class Attached:
                 # It reads no more; what it writes still matters.
                 return
 
-    async def _forward_signals(self, tasks: TaskGroup) -> None:
-        with anyio.open_signal_receiver(*FORWARDED, signal.SIGWINCH) as signals:
+    async def _forward_signals(self, tasks: TaskGroup, forwarded: list[signal.Signals]) -> None:
+        with anyio.open_signal_receiver(*forwarded, signal.SIGWINCH) as signals:
             async for number in signals:
                 if number == signal.SIGWINCH:
                     tasks.start_soon(self._resize)

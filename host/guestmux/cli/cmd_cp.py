@@ -18,7 +18,7 @@ from guestmux.cli.output import ReaderGone, warn
 from guestmux.cli.progress import progress
 from guestmux.cli.transfer import STANDARD, HostFileError, download, replacing, translated, upload
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
-from guestmux.errors import CommandFailed, GuestmuxError, RemoteError
+from guestmux.errors import CommandFailed
 from guestmux.file import GuestFile
 from guestmux.guest import Guest
 
@@ -131,12 +131,14 @@ async def _to_guest(copy: Copy, source: str, target: str, *, into: bool) -> None
             done += count
             advance(count)
 
+        complete = False
         try:
             async with opened:
                 await upload(descriptor, source, opened, on_bytes)
-        except (GuestmuxError, RemoteError, HostFileError):
-            warn(f":{path} in the guest is incomplete: {done} bytes of {source} were written")
-            raise
+            complete = True
+        finally:
+            if not complete:
+                warn(f":{path} in the guest is incomplete: {done} bytes of {source} were written")
 
 
 def _open_source(source: str, stack: ExitStack) -> tuple[int, int | None]:
@@ -153,6 +155,8 @@ def _open_source(source: str, stack: ExitStack) -> tuple[int, int | None]:
 async def _open_target(copy: Copy, name: str, target: str, *, into: bool) -> tuple[GuestFile, str]:
     """Open the file to write; where TARGET is a directory, the one of this name in it."""
     inside = posixpath.join(target, name)
+    if name == STANDARD and target.endswith("/"):
+        raise HostFileError(f"{STANDARD} has no name: give the whole path instead of :{target}")
     if into or target.endswith("/"):
         return await copy.open(inside, "w"), inside
     try:

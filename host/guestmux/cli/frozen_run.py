@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Sequence
 
 import anyio
@@ -11,6 +10,7 @@ from anyio.abc import Process, TaskStatus
 
 from guestmux.cli import exits
 from guestmux.cli.output import warn
+from guestmux.cli.signals import heeded
 from guestmux.errors import GuestmuxError, RemoteError
 from guestmux.guest import Guest
 from guestmux.process import SIGNAL_BASE
@@ -54,8 +54,8 @@ class FrozenRun:
             GuestmuxError: it is out of reach.
         """
         async with anyio.create_task_group() as tasks:
-            if threading.current_thread() is threading.main_thread():
-                await tasks.start(self._watch_signals)
+            if stopping := heeded(STOPPING):
+                await tasks.start(self._watch_signals, stopping)
             outcome = await self._outcome()
             tasks.cancel_scope.cancel()
         if isinstance(outcome, Exception):
@@ -108,8 +108,8 @@ class FrozenRun:
             self._process.kill()
             await self._process.wait()
 
-    async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*STOPPING) as signals:
+    async def _watch_signals(self, stopping: list[signal.Signals], *, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(*stopping) as signals:
             task_status.started()
             async for number in signals:
                 if self._stopped is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -13,10 +15,15 @@ import click
 from guestmux.calls import ACTIVE
 from guestmux.cli import exits
 from guestmux.cli.completing import complete_sessions
+from guestmux.cli.signals import heeded
 from guestmux.guest import ADDRESS_VARIABLE, CONNECT_TIMEOUT, Guest, connect
+from guestmux.process import SIGNAL_BASE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Work = Callable[[Guest], Awaitable[int | None]]
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a command in an orderly way, as SIGINT does."""
 
 SECONDS = click.FloatRange(min=0)
 
@@ -37,8 +44,10 @@ class Target:
 def talk(work: Work, *, reconnect: bool = False) -> None:
     """Connect to the guest that the options name, do the work, and exit with the status that it gives."""
     target = click.get_current_context().ensure_object(Target)
+    ended_by: list[signal.Signals] = []
 
     async def session() -> int | None:
+        _end_by_signals(ended_by)
         async with connect(target.address, timeout=target.timeout, reconnect=reconnect) as guest:
             return await work(guest)
 
@@ -46,8 +55,23 @@ def talk(work: Work, *, reconnect: bool = False) -> None:
         status = anyio.run(session)
     except KeyboardInterrupt:
         status = exits.INTERRUPTED
+    except asyncio.CancelledError:
+        status = SIGNAL_BASE + ended_by[0]
     if status:
         click.get_current_context().exit(status)
+
+
+def _end_by_signals(ended_by: list[signal.Signals]) -> None:
+    """Let this task be cancelled by a signal, so that what is half done is put away; note which it was."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    def end(number: signal.Signals) -> None:
+        ended_by.append(number)
+        task.cancel()
+
+    for number in heeded(ENDING):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
 
 
 def connecting(function: Function) -> Function:
