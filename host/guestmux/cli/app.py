@@ -40,6 +40,8 @@ PROGRAM = "guestmux"
             "guestmux sessions",
             "guestmux events 'SESSION_*'",
             "guestmux lock user:alice",
+            "guestmux exec -s user:alice -t -- bash",
+            "guestmux cp report.pdf :/tmp/",
             "guestmux call session-get-info --session c2",
         ),
         EXIT_STATUSES,

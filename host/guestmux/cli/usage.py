@@ -13,8 +13,8 @@ EXIT_STATUSES = (
   2    usage: wrong options or arguments
   124  no reply in time; the command may or may not have run
   125  guestmux itself failed: it cannot connect, or the connection was lost
-  126  the guest's policy refused the command
-  127  the guest has no such command
+  126  the guest's policy refused the command; exec: it could not be started
+  127  the guest has no such command; exec: there is no such program
   130  interrupted"""
 )
 
