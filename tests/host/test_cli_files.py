@@ -204,6 +204,24 @@ def test_what_is_no_regular_file_is_written_as_it_is(cli: Cli, here: Path, there
     assert cli("cp", f":{there}/a", "/dev/null") == (exits.OK, "", "")
 
 
+def test_a_disk_that_is_full(cli: Cli, stock: str, here: Path, there: Path) -> None:
+    (there / "a").write_text("new")
+    status, _, err = cli("cp", f":{there}/a", "/dev/full")
+    assert (status, err) == (exits.FAILED, "guestmux: /dev/full: No space left on device\n")
+    command = [sys.executable, "-m", "guestmux", "-c", stock, "cat", str(there / "a")]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (exits.FAILED, b"guestmux: stdout: No space left on device\n")
+
+
+def test_a_guest_file_that_cannot_be_written(cli: Cli, here: Path) -> None:
+    Path("a").write_text("new")
+    status, _, err = cli("cp", "a", ":/proc/sys/kernel/version")
+    assert status == exits.FAILED
+    assert err.startswith("guestmux: :/proc/sys/kernel/version: ")
+    assert "Permission denied" in err
+
+
 def test_a_host_file_that_cannot_be_read(cli: Cli, here: Path, there: Path) -> None:
     status, _, err = cli("cp", "nosuch", f":{there}/x")
     assert (status, err) == (exits.FAILED, "guestmux: nosuch: No such file or directory\n")
