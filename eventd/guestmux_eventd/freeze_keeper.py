@@ -44,6 +44,7 @@ class FreezeKeeper:
         self._links = links
         self._changes = changes
         self._background = background
+        self._answers = 0
 
     def __repr__(self) -> str:
         return f"<FreezeKeeper {self._gate!r}>"
@@ -60,6 +61,7 @@ class FreezeKeeper:
             return await self._freeze(call)
         value = await call()
         if command == THAW:
+            self._answers += 1
             self._gate.thawed()
         elif command == STATUS:
             self._gate.status(value)
@@ -83,6 +85,7 @@ class FreezeKeeper:
         try:
             value = await call()
         finally:
+            self._answers += 1
             self._gate.freeze_ended(value)
             if value is None:
                 self._background.start(self._ask)
@@ -90,11 +93,14 @@ class FreezeKeeper:
 
     async def _ask(self) -> None:
         while agent := self._agents.route_system(STATUS):
+            answers = self._answers
             try:
                 value = await self._links.call(agent, STATUS, {}, port="", timeout=STATUS_TIMEOUT)
             except CommandFailure as failure:
                 logger.debug("%r did not say whether it froze: %s", agent, failure.desc)
                 await anyio.sleep(STATUS_RETRY)
                 continue
-            self._gate.status(value)
-            return
+            if answers == self._answers:
+                # Else it may be from before what a host did meanwhile.
+                self._gate.status(value)
+                return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.handle_table import MAX_OWN, Handle, HandleTable
 from guestmux_eventd.refusal import CommandFailure
-from guestmux_protocol.guest.handles import CLOSING, HANDLES, HandleUse, Kind, unknown_handle
+from guestmux_protocol.guest.handles import CLOSING, HANDLES, HandleUse, Kind
 
 FIRST_NUMBERS = 1 << 30
 """The first number is drawn from as many, so that one from before a restart stands for nothing after it.
@@ -31,6 +31,24 @@ CLOSE_TIMEOUT = 10.0
 """Seconds that an agent has to let go of what nobody wants any more."""
 
 logger = logging.getLogger(__name__)
+
+
+Call = Callable[[], Awaitable[Any]]
+
+
+class Opening:
+    """A call under way that opens or starts something.
+
+    Attributes:
+        wanted: False once the host left.
+        ended: set with the value or the failure.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = True
+        self.ended = anyio.Event()
+        self.value: Any = None
+        self.failure: CommandFailure | None = None
 
 
 class HandleKeeper:
@@ -112,6 +130,39 @@ class HandleKeeper:
             handle.busy -= 1
             self._table.touch(handle)
 
+    async def opened(self, agent: Agent, use: HandleUse, call: Call) -> Any:
+        """Make a call that opens or starts something, to its end: where the host left, nobody would let that go.
+
+        Raises:
+            CommandFailure: as the call.
+        """
+        opening = Opening()
+        self._background.start(partial(self._open, opening, agent, use, call))
+        try:
+            await opening.ended.wait()
+        except anyio.get_cancelled_exc_class():
+            opening.wanted = False
+            self._let_go_unwanted(opening, agent, use)
+            raise
+        if opening.failure:
+            raise opening.failure
+        return opening.value
+
+    async def _open(self, opening: Opening, agent: Agent, use: HandleUse, call: Call) -> None:
+        try:
+            opening.value = await call()
+        except CommandFailure as failure:
+            opening.failure = failure
+            return
+        finally:
+            opening.ended.set()
+        self._let_go_unwanted(opening, agent, use)
+
+    def _let_go_unwanted(self, opening: Opening, agent: Agent, use: HandleUse) -> None:
+        """The host may leave before the call ended, or after that and before it was told."""
+        if not opening.wanted and opening.ended.is_set() and opening.failure is None:
+            self._let_go([Handle(0, use.kind, None, agent, theirs_in(use, opening.value), 0.0)])
+
     def answered(self, caller: Caller, agent: Agent, command: str, handle: Handle | None, value: Any) -> Any:
         """Take note of what a successful result opened or ended; gives the result with the host's number in it."""
         use = HANDLES.get(command)
@@ -121,8 +172,7 @@ class HandleKeeper:
             self._table.remove(handle)
         if use.gives is None:
             return value
-        theirs = value[use.gives] if use.gives else value
-        number = self._enter(use.kind, caller, agent, theirs)
+        number = self._enter(use.kind, caller, agent, theirs_in(use, value))
         return {**value, use.gives: number} if use.gives else number
 
     def host_left(self, caller: Caller) -> None:
@@ -168,6 +218,7 @@ class HandleKeeper:
             logger.debug("%r was not let go: %s", handle, failure.desc)
 
 
-def no_such_handle(use: HandleUse, number: int) -> CommandFailure:
-    """The refusal of a number that stands for nothing of the host's."""
-    return CommandFailure(unknown_handle(use.kind, number))
+def theirs_in(use: HandleUse, value: Any) -> int:
+    """The agent's number in the result of a command that gives one."""
+    number: int = value[use.gives] if use.gives else value
+    return number

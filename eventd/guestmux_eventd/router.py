@@ -199,7 +199,11 @@ class Router:
             return value
 
         with self._handles.used(handle), self._recorded(caller, agent, command):
-            value = await self._freezes.follow(agent, command, call)
+            use = HANDLES.get(command)
+            if use and use.gives is not None:
+                value = await self._handles.opened(agent, use, call)
+            else:
+                value = await self._freezes.follow(agent, command, call)
             return self._handles.answered(caller, agent, command, handle, value)
 
     @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -37,11 +39,15 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: getattr(record, f"guestmux_{name}", None) for name in names}
 
 
-def audited(clock: Clock, *rules: PolicyRule) -> FakeAgents:
+@asynccontextmanager
+async def audited(clock: Clock, *rules: PolicyRule) -> AsyncIterator[FakeAgents]:
     guest = FakeAgents(Policy(rules), Audit(clock))
     guest.add("system", "guest-exec", "guest-exec-status", "guest-get-time")
     guest.add("c1", "guest-file-open", "session-lock")
-    return guest
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guest.router.run)
+        yield guest
+        tasks.cancel_scope.cancel()
 
 
 async def test_what_the_system_agent_does_is_on_record_without_contents(
@@ -53,68 +59,69 @@ async def test_what_the_system_agent_does_is_on_record_without_contents(
         clock.now += 1.5
         return {"pid": 7}
 
-    guest = audited(clock)
-    guest.behave["guest-exec"] = run
-    await guest.ask(HOST, "guest-exec", path="/secret/path", arg=["--password=x"])
-    (record,) = records.records
-    assert (record.name, record.levelno) == ("guestmux.audit", logging.INFO)
-    assert fields(record) == {
-        "port": "the-port",
-        "command": "guest-exec",
-        "session": "system",
-        "agent": "agent-system",
-        "outcome": "done",
-        "duration": "1.500000",
-    }
-    assert "secret" not in str(vars(record))
-    assert "password" not in str(vars(record))
+    async with audited(clock) as guest:
+        guest.behave["guest-exec"] = run
+        await guest.ask(HOST, "guest-exec", path="/secret/path", arg=["--password=x"])
+        (record,) = records.records
+        assert (record.name, record.levelno) == ("guestmux.audit", logging.INFO)
+        assert fields(record) == {
+            "port": "the-port",
+            "command": "guest-exec",
+            "session": "system",
+            "agent": "agent-system",
+            "outcome": "done",
+            "duration": "1.500000",
+        }
+        assert "secret" not in str(vars(record))
+        assert "password" not in str(vars(record))
 
 
 async def test_failures_and_cancellations_are_on_record(records: pytest.LogCaptureFixture) -> None:
-    guest, begun = audited(Clock()), anyio.Event()
+    begun = anyio.Event()
+    async with audited(Clock()) as guest:
 
-    async def never(**_arguments: Any) -> None:
-        begun.set()
-        await anyio.sleep_forever()
+        async def never(**_arguments: Any) -> None:
+            begun.set()
+            await anyio.sleep_forever()
 
-    def fail() -> None:
-        raise CommandFailure("no")
+        def fail() -> None:
+            raise CommandFailure("no")
 
-    guest.behave |= {"guest-get-time": fail, "guest-exec": never}
-    with pytest.raises(CommandFailure):
-        await guest.ask(HOST, "guest-get-time")
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: guest.ask(HOST, "guest-exec", path="/x"))
-        await begun.wait()
-        tasks.cancel_scope.cancel()
-    assert [fields(record)["outcome"] for record in records.records] == ["failed", "cancelled"]
+        guest.behave |= {"guest-get-time": fail, "guest-exec": never}
+        with pytest.raises(CommandFailure):
+            await guest.ask(HOST, "guest-get-time")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: guest.ask(HOST, "guest-exec", path="/x"))
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+        assert [fields(record)["outcome"] for record in records.records] == ["failed", "cancelled"]
 
 
 async def test_in_a_session_files_and_programs_are_and_the_rest_is_not(
     records: pytest.LogCaptureFixture,
 ) -> None:
-    guest = audited(Clock())
-    guest.behave |= {
-        "guest-file-open": lambda path: 3,
-        "session-lock": lambda: {"locked": True, "confirmed": True},
-    }
-    await guest.ask(HOST, "session-lock", session="c1")
-    await guest.ask(HOST, "guest-file-open", path="/x", session="c1")
-    (record,) = records.records
-    assert fields(record)["command"] == "guest-file-open"
-    assert vars(record)["guestmux_uid"] == 1000
+    async with audited(Clock()) as guest:
+        guest.behave |= {
+            "guest-file-open": lambda path: 3,
+            "session-lock": lambda: {"locked": True, "confirmed": True},
+        }
+        await guest.ask(HOST, "session-lock", session="c1")
+        await guest.ask(HOST, "guest-file-open", path="/x", session="c1")
+        (record,) = records.records
+        assert fields(record)["command"] == "guest-file-open"
+        assert vars(record)["guestmux_uid"] == 1000
 
 
 async def test_refusals_are_on_record(records: pytest.LogCaptureFixture) -> None:
-    guest = audited(Clock(), PolicyRule(deny=["guest-exec"]))
-    with pytest.raises(CommandFailure):
-        await guest.ask(HOST, "guest-exec", path="/x")
-    guest.gate.status("frozen")
-    with pytest.raises(CommandFailure):
-        await guest.ask(HOST, "guest-get-time")
-    assert [fields(record)["command"] for record in records.records] == ["guest-exec", "guest-get-time"]
-    assert all(fields(record)["outcome"] == "refused" for record in records.records)
-    assert "frozen state" in records.records[1].getMessage()
+    async with audited(Clock(), PolicyRule(deny=["guest-exec"])) as guest:
+        with pytest.raises(CommandFailure):
+            await guest.ask(HOST, "guest-exec", path="/x")
+        guest.gate.status("frozen")
+        with pytest.raises(CommandFailure):
+            await guest.ask(HOST, "guest-get-time")
+        assert [fields(record)["command"] for record in records.records] == ["guest-exec", "guest-get-time"]
+        assert all(fields(record)["outcome"] == "refused" for record in records.records)
+        assert "frozen state" in records.records[1].getMessage()
 
 
 def test_a_flood_is_bounded_counted_and_hides_nothing_of_another_kind(
@@ -140,9 +147,9 @@ def test_a_flood_is_bounded_counted_and_hides_nothing_of_another_kind(
 async def test_what_was_left_out_is_told_at_the_latest_when_the_host_leaves(
     records: pytest.LogCaptureFixture,
 ) -> None:
-    guest = audited(Clock())
-    guest.behave["guest-get-time"] = lambda: 1
-    for _ in range(int(RATES["call"][1]) + 2):
-        await guest.ask(HOST, "guest-get-time")
-    guest.router.host_left(HOST)
-    assert records.records[-1].getMessage() == "left out, too many at a time: 2 guest-get-time"
+    async with audited(Clock()) as guest:
+        guest.behave["guest-get-time"] = lambda: 1
+        for _ in range(int(RATES["call"][1]) + 2):
+            await guest.ask(HOST, "guest-get-time")
+        guest.router.host_left(HOST)
+        assert records.records[-1].getMessage() == "left out, too many at a time: 2 guest-get-time"

@@ -30,8 +30,16 @@ FREEZE = (
 )
 
 
+@asynccontextmanager
+async def running(guest: FakeAgents) -> AsyncIterator[FakeAgents]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guest.router.run)
+        yield guest
+        tasks.cancel_scope.cancel()
+
+
 @pytest.fixture
-def guest() -> FakeAgents:
+async def guest() -> AsyncIterator[FakeAgents]:
     guest = FakeAgents()
     guest.behave |= {
         "guest-file-open": lambda path, **_mode: len(path),
@@ -45,15 +53,8 @@ def guest() -> FakeAgents:
         "guest-fsfreeze-freeze-list": lambda **_mountpoints: 0,
         "guest-fsfreeze-thaw": lambda: 3,
     }
-    return guest
-
-
-@asynccontextmanager
-async def running(guest: FakeAgents) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(guest.router.run)
-        yield
-        tasks.cancel_scope.cancel()
+    async with running(guest):
+        yield guest
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -130,27 +131,25 @@ async def test_a_file_of_another_session_host_or_dialect_is_unknown(guest: FakeA
 
 async def test_on_a_qga_port_a_process_outlives_its_host_and_ends_with_its_status(guest: FakeAgents) -> None:
     guest.add("system", *EXEC)
-    async with running(guest):
-        pid = (await guest.ask(guest.qga, "guest-exec", path="/x"))["pid"]
-        guest.router.host_left(guest.qga)
-        guest.behave["guest-exec-status"] = lambda pid: {"exited": False}
-        assert await guest.ask(Caller("qga-port", "qga"), "guest-exec-status", pid=pid) == {"exited": False}
-        guest.behave["guest-exec-status"] = lambda pid: {"exited": True}
-        await guest.ask(guest.qga, "guest-exec-status", pid=pid)
-        text = f"PID {pid} does not exist"
-        assert await refused(guest, guest.qga, "guest-exec-status", pid=pid) == (GENERIC_ERROR, text)
-        assert (await refused(guest, Caller("other", "qga"), "guest-exec-status", pid=pid))[1] == text
+    pid = (await guest.ask(guest.qga, "guest-exec", path="/x"))["pid"]
+    guest.router.host_left(guest.qga)
+    guest.behave["guest-exec-status"] = lambda pid: {"exited": False}
+    assert await guest.ask(Caller("qga-port", "qga"), "guest-exec-status", pid=pid) == {"exited": False}
+    guest.behave["guest-exec-status"] = lambda pid: {"exited": True}
+    await guest.ask(guest.qga, "guest-exec-status", pid=pid)
+    text = f"PID {pid} does not exist"
+    assert await refused(guest, guest.qga, "guest-exec-status", pid=pid) == (GENERIC_ERROR, text)
+    assert (await refused(guest, Caller("other", "qga"), "guest-exec-status", pid=pid))[1] == text
 
 
 async def test_on_a_qmp_port_all_is_let_go_when_the_host_leaves(guest: FakeAgents) -> None:
     guest.add("system", *FILES, *EXEC)
-    async with running(guest):
-        await guest.ask(guest.qmp, "guest-file-open", path="/xyz")
-        await guest.ask(guest.qmp, "guest-exec", path="/x")
-        await guest.ask(Caller("qmp-port", "qmp"), "guest-file-open", path="/x")
-        guest.calls.clear()
-        guest.router.host_left(guest.qmp)
-        await until(lambda: len(guest.calls) == 2)
+    await guest.ask(guest.qmp, "guest-file-open", path="/xyz")
+    await guest.ask(guest.qmp, "guest-exec", path="/x")
+    await guest.ask(Caller("qmp-port", "qmp"), "guest-file-open", path="/x")
+    guest.calls.clear()
+    guest.router.host_left(guest.qmp)
+    await until(lambda: len(guest.calls) == 2)
     assert {(command, *arguments.items()) for _agent, command, arguments in guest.calls} == {
         ("guest-file-close", ("handle", 4)),
         ("guest-exec-close", ("pid", 77)),
@@ -164,26 +163,22 @@ async def test_an_agent_that_fails_to_let_go_hinders_nobody(guest: FakeAgents) -
     guest.behave["guest-file-close"] = fail
     guest.add("system", "guest-file-open", "guest-file-close")
     guest.add("c1", "guest-file-open")
-    async with running(guest):
-        await guest.ask(guest.qmp, "guest-file-open", path="/x")
-        await guest.ask(guest.qmp, "guest-file-open", path="/xx")
-        await guest.ask(guest.qmp, "guest-file-open", path="/x", session="c1")
-        guest.router.host_left(guest.qmp)
-        await until(lambda: len(guest.calls) == 5)
+    await guest.ask(guest.qmp, "guest-file-open", path="/x")
+    await guest.ask(guest.qmp, "guest-file-open", path="/xx")
+    await guest.ask(guest.qmp, "guest-file-open", path="/x", session="c1")
+    guest.router.host_left(guest.qmp)
+    await until(lambda: len(guest.calls) == 5)
 
 
 async def test_a_qga_port_keeps_a_bounded_number_and_closes_the_longest_idle(guest: FakeAgents) -> None:
     guest.add("system", *FILES)
-    async with running(guest):
-        handles = [
-            await guest.ask(guest.qga, "guest-file-open", path="/" * number)
-            for number in range(1, MAX_KEPT["file"] + 2)
-        ]
-        await until(lambda: guest.calls[-1] == ("agent-system", "guest-file-close", {"handle": 1}))
-        assert (
-            "has not been found" in (await refused(guest, guest.qga, "guest-file-read", handle=handles[0]))[1]
-        )
-        await guest.ask(guest.qga, "guest-file-read", handle=handles[1])
+    handles = [
+        await guest.ask(guest.qga, "guest-file-open", path="/" * number)
+        for number in range(1, MAX_KEPT["file"] + 2)
+    ]
+    await until(lambda: guest.calls[-1] == ("agent-system", "guest-file-close", {"handle": 1}))
+    assert "has not been found" in (await refused(guest, guest.qga, "guest-file-read", handle=handles[0]))[1]
+    await guest.ask(guest.qga, "guest-file-read", handle=handles[1])
 
 
 async def test_a_qmp_host_is_refused_one_too_many(guest: FakeAgents) -> None:
@@ -225,8 +220,9 @@ async def test_policy_refuses_by_port_and_class_in_qemu_ga_s_words() -> None:
     guest.add("c1", *FILES)
     text = "The command guest-exec has been disabled: the command is not allowed"
     assert await refused(guest, guest.qga, "guest-exec", path="/x") == (COMMAND_NOT_FOUND, text)
-    assert await guest.ask(guest.qmp, "guest-exec", path="/x")
-    assert await guest.ask(guest.qmp, "guest-file-open", path="/x")
+    async with running(guest):
+        assert await guest.ask(guest.qmp, "guest-exec", path="/x")
+        assert await guest.ask(guest.qmp, "guest-file-open", path="/x")
     assert "not allowed" in (await refused(guest, guest.qmp, "guest-file-open", path="/x", session="c1"))[1]
 
 
@@ -240,13 +236,13 @@ async def test_while_frozen_only_status_and_thaw_go_to_an_agent(guest: FakeAgent
         return 3
 
     guest.behave["guest-fsfreeze-freeze"] = freeze
+    guest.behave["guest-fsfreeze-status"] = lambda: "frozen" if guest.gate.frozen else "thawed"
     assert await guest.ask(guest.qga, "guest-fsfreeze-freeze") == 3
     assert during == [True]
     text = "The command guest-exec has been disabled: the agent is in frozen state"
     assert await refused(guest, guest.qmp, "guest-exec", path="/x") == (COMMAND_NOT_FOUND, text)
     assert "frozen" in (await refused(guest, guest.qmp, "guest-file-open", path="/x", session="c1"))[1]
     assert "frozen" in (await refused(guest, guest.qmp, "guest-fsfreeze-freeze"))[1]
-    guest.behave["guest-fsfreeze-status"] = lambda: "frozen"
     assert await guest.ask(guest.qga, "guest-fsfreeze-status") == "frozen"
     assert await guest.ask(guest.qga, "guest-fsfreeze-thaw") == 3
     await guest.ask(guest.qmp, "guest-exec", path="/x")
@@ -262,16 +258,15 @@ async def test_a_session_s_agent_cannot_shut_the_gate(guest: FakeAgents) -> None
 
 async def test_a_system_agent_that_comes_is_asked_whether_it_froze(guest: FakeAgents) -> None:
     guest.behave["guest-fsfreeze-status"] = lambda: "frozen"
-    async with running(guest):
-        agent = guest.add("system", *FREEZE)
-        await until(lambda: guest.gate.frozen)
-        guest.behave["guest-fsfreeze-status"] = lambda: "thawed"
-        guest.agents.remove(agent, "disconnected")
-        guest.changes.notify()
-        assert guest.gate.frozen
-        await anyio.lowlevel.checkpoint()
-        guest.add("system", *FREEZE)
-        await until(lambda: not guest.gate.frozen)
+    agent = guest.add("system", *FREEZE)
+    await until(lambda: guest.gate.frozen)
+    guest.behave["guest-fsfreeze-status"] = lambda: "thawed"
+    guest.agents.remove(agent, "disconnected")
+    guest.changes.notify()
+    assert guest.gate.frozen
+    await anyio.lowlevel.checkpoint()
+    guest.add("system", *FREEZE)
+    await until(lambda: not guest.gate.frozen)
 
 
 async def test_a_freeze_that_failed_leaves_the_gate_shut_until_the_agent_says(guest: FakeAgents) -> None:
@@ -286,15 +281,14 @@ async def test_a_freeze_that_failed_leaves_the_gate_shut_until_the_agent_says(gu
 
     guest.behave |= {"guest-fsfreeze-freeze": fail, "guest-fsfreeze-status": status}
     guest.add("system", *FREEZE)
-    async with running(guest):
-        await refused(guest, guest.qga, "guest-fsfreeze-freeze")
-        assert guest.gate.frozen
-        asked.set()
-        await until(lambda: not guest.gate.frozen)
+    await refused(guest, guest.qga, "guest-fsfreeze-freeze")
+    assert guest.gate.frozen
+    asked.set()
+    await until(lambda: not guest.gate.frozen)
 
 
 async def test_what_takes_long_by_nature_has_long(guest: FakeAgents) -> None:
-    guest.add("system", *FREEZE, *FILES)
+    guest.add("system", "guest-fsfreeze-freeze-list", *FILES)
     await guest.ask(guest.qga, "guest-fsfreeze-freeze-list")
     await guest.ask(guest.qga, "guest-file-open", path="/x")
     await guest.ask(guest.qga, "guest-file-open", path="/x", timeout=7)
@@ -305,3 +299,74 @@ async def test_a_result_against_the_schema_is_the_agent_s_fault_and_opens_nothin
     guest.add("system", *FILES)
     guest.behave["guest-file-open"] = lambda path: "no number"
     assert "against its own schema" in (await refused(guest, guest.qmp, "guest-file-open", path="/x"))[1]
+
+
+async def test_what_is_opened_for_a_host_that_left_meanwhile_is_let_go(guest: FakeAgents) -> None:
+    opened = anyio.Event()
+
+    async def slow(path: str) -> int:
+        await opened.wait()
+        return 9
+
+    guest.behave["guest-file-open"] = slow
+    guest.add("system", *FILES)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: guest.ask(guest.qga, "guest-file-open", path="/x"))
+        await until(lambda: len(guest.calls) == 1)
+        tasks.cancel_scope.cancel()
+    opened.set()
+    await until(lambda: len(guest.calls) == 2)
+    assert guest.calls[-1] == ("agent-system", "guest-file-close", {"handle": 9})
+
+
+async def test_what_was_opened_at_the_moment_that_the_host_left_is_let_go(guest: FakeAgents) -> None:
+    scope = anyio.CancelScope()
+
+    def leaving(path: str) -> int:
+        scope.cancel()
+        return 9
+
+    guest.behave["guest-file-open"] = leaving
+    guest.add("system", *FILES)
+    with scope:
+        await guest.ask(guest.qga, "guest-file-open", path="/x")
+    await until(lambda: len(guest.calls) == 2)
+    assert guest.calls[-1] == ("agent-system", "guest-file-close", {"handle": 9})
+
+
+async def test_an_opening_that_fails_after_the_host_left_is_nobody_s_trouble(guest: FakeAgents) -> None:
+    opened = anyio.Event()
+
+    async def slow(path: str) -> int:
+        await opened.wait()
+        raise CommandFailure("no")
+
+    guest.behave["guest-file-open"] = slow
+    guest.add("system", *FILES)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: guest.ask(guest.qga, "guest-file-open", path="/x"))
+        await until(lambda: len(guest.calls) == 1)
+        tasks.cancel_scope.cancel()
+    opened.set()
+    await anyio.wait_all_tasks_blocked()
+    assert len(guest.calls) == 1
+
+
+async def test_a_status_from_before_a_thaw_is_asked_for_again(guest: FakeAgents) -> None:
+    answers = iter([anyio.Event(), anyio.Event()])
+    waiting: list[anyio.Event] = []
+
+    async def status() -> str:
+        waiting.append(next(answers))
+        told = "frozen" if len(waiting) == 1 else "thawed"
+        await waiting[-1].wait()
+        return told
+
+    guest.behave["guest-fsfreeze-status"] = status
+    guest.add("system", *FREEZE)
+    await until(lambda: len(waiting) == 1)
+    await guest.ask(guest.qga, "guest-fsfreeze-thaw")
+    waiting[0].set()
+    await until(lambda: len(waiting) == 2)
+    assert not guest.gate.frozen
+    waiting[1].set()
