@@ -12,7 +12,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream
 from msgspec import Struct, UnsetType
 
 from guestmux.calling import Calling
-from guestmux.errors import GuestmuxError, RemoteError
+from guestmux.errors import ConnectionLost, GuestmuxError, RemoteError
 
 MAX_BUFFERED = 4 * 1024 * 1024
 """Bytes of one stream that are read ahead of who consumes them; then the process waits in the guest."""
@@ -211,7 +211,8 @@ class Process(ABC):
         # A task that is cancelled before its first step runs no `finally`.
         if not self._exited.is_set():
             self._end(GuestmuxError(CLOSED))
-        await self._forget()
+        if not isinstance(self._error, ConnectionLost):
+            await self._forget()
 
     async def __aenter__(self) -> Self:
         return self
