@@ -16,7 +16,7 @@ from guestmux_session.logout_logind import LogoutLogind
 from guestmux_session.notify_freedesktop import NotifyFreedesktop
 from guestmux_session.provider import OK, Provider
 from guestmux_session.session_bus import SessionBus
-from guestmux_session.verbs.sets import close_all, session_verbs
+from guestmux_session.verbs.sets import close_all, forget_all, session_verbs
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_address import session_bus_address
@@ -70,6 +70,11 @@ class SessionAgent(Agent):
         await logind.start()
         self._settle_logind(logind)
         await self._session_bus.settled()
+
+    async def released(self, reason: str) -> None:
+        """What hosts left open, the next eventd knows nothing of."""
+        del reason
+        forget_all(self._verbs)
 
     def settle(self, provider: Provider, lack: str) -> None:
         """Offer a provider's commands, or leave them out.

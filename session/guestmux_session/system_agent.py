@@ -9,7 +9,7 @@ from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.process import run_process
 from guestmux_session.verbs.freeze import Freeze
-from guestmux_session.verbs.sets import close_all, command_names
+from guestmux_session.verbs.sets import close_all, command_names, forget_all
 
 CLAIM = "system"
 """The session that it claims, which eventd gives to root alone."""
@@ -44,6 +44,11 @@ class SystemAgent(Agent):
             await super().run()
         finally:
             close_all(self._parts)
+
+    async def released(self, reason: str) -> None:
+        """What hosts left open, the next eventd knows nothing of."""
+        del reason
+        forget_all(self._parts)
 
     def main(self) -> None:
         """Run until SIGTERM or SIGINT; while file systems are frozen, until the thaw or a second of them."""

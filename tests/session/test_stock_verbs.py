@@ -85,3 +85,24 @@ async def test_a_live_process_on_a_terminal(host: Host) -> None:
         answer = await host.get("guest-exec-read", pid=pid, linger=20)
         out += base64.b64decode(answer["out-data"])
     await host.get("guest-exec-close", pid=pid)
+
+
+async def test_what_hosts_left_open_ends_with_the_eventd_that_knew_it(
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    systemd: StandinUserManager,
+    running: Running,
+    tmp_path: Path,
+) -> None:
+    agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address)
+    async with running(agent):
+        async with standin_manager(system_bus.address) as manager:
+            host = Host(manager, await manager.agent())
+            handle = await host.get("guest-file-open", path=str(tmp_path / "file"), mode="w")
+            pid = (await host.get("guest-exec-live", path="cat"))["pid"]
+        async with standin_manager(system_bus.address) as manager:
+            host = Host(manager, await manager.agent())
+            with pytest.raises(CallError, match=f"handle '{handle}' has not been found"):
+                await host.get("guest-file-flush", handle=handle)
+            with pytest.raises(CallError, match=f"{pid}"):
+                await host.get("guest-exec-read", pid=pid)

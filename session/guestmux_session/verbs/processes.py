@@ -63,6 +63,11 @@ class Processes:
         self._known.clear()
         self._forgotten.clear()
 
+    def forget_all(self) -> None:
+        """Nobody knows the numbers any more: as guest-exec-close for each."""
+        for pid in [*self._known]:
+            self._forget(pid)
+
     @command_of(GUEST["guest-exec"])
     async def execute(self, asked: GuestExecCommand) -> GuestExec:
         """Start one that is asked about later."""

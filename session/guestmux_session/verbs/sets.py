@@ -49,6 +49,15 @@ def command_names(parts: Iterable[object]) -> list[str]:
     return [name for part in parts for name in commands_of(part)]
 
 
+def forget_all(parts: Iterable[object]) -> None:
+    """The eventd that knew the numbers of files and processes is gone: nobody else can name them, or let them go."""
+    for part in parts:
+        if isinstance(part, Files):
+            part.close_all()
+        elif isinstance(part, Processes):
+            part.forget_all()
+
+
 def close_all(parts: Iterable[object]) -> None:
     """The agent is stopping: let go of the files and processes that hosts left open."""
     for part in parts:
