@@ -31,6 +31,9 @@ from guestmux_transport.pipe_errors import PipeClosed
 MAX_WAITING = 8
 """In-band requests that wait for their turn, as QEMU's monitor allows (QMP_REQ_QUEUE_LEN_MAX); then reading stops."""
 
+LAST_WORDS = 2.0
+"""Seconds for what a `qga` host that left had sent; the next host waits meanwhile."""
+
 MAX_CONCURRENT = 256
 """`exec-oob` requests under way on one connection; one more is refused, so that no host fills eventd's memory."""
 
@@ -88,6 +91,7 @@ class HostSession:
         self._concurrent = 0
         self._queue_changed = Changes()
         self._log_grew = anyio.Event()
+        self._conversed = anyio.Event()
         self._subscription: Subscription | None = None
 
     def __repr__(self) -> str:
@@ -136,12 +140,19 @@ class HostSession:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._converse, tasks)
                 await self._pipe.wait_closed()
+                await self._hear_out()
                 tasks.cancel_scope.cancel()
         finally:
             stop_listening()
             self._hosts.remove(self)
             self._router.host_left(self._caller)
             self._pipe.close()
+
+    async def _hear_out(self) -> None:
+        """Do what a host sent and did not wait for, as qemu-ga does; `echo REQUEST | socat` is such a host."""
+        if self.dialect == "qga":
+            with anyio.move_on_after(LAST_WORDS):
+                await self._conversed.wait()
 
     def _wake(self) -> None:
         self._log_grew.set()
@@ -155,6 +166,7 @@ class HostSession:
             await self._finish()
         except PipeClosed:
             logger.debug("%s: the host left", self._pipe.name)
+        self._conversed.set()
         self._pipe.close()
 
     async def _read(self, tasks: TaskGroup) -> None:

@@ -99,6 +99,24 @@ async def until(condition: Callable[[], bool]) -> None:
         await anyio.lowlevel.checkpoint()
 
 
+async def test_what_a_qga_host_sent_before_it_left_is_run(guest: Guest) -> None:
+    """As qemu-ga does it; the replies are nobody's."""
+    async with guest.host(QgaDialect) as host:
+        quick = json.dumps({"execute": QUICK, "arguments": {"session": "c1"}}).encode()
+        await host.send(quick * 20)
+        host.close()
+        await until(lambda: len(guest.links.called) == 20)
+
+
+async def test_what_a_qmp_host_asked_for_ends_with_it(guest: Guest) -> None:
+    async with guest.host(QmpDialect) as host:
+        await host.negotiate("oob")
+        await host.send(json.dumps({"exec-oob": SLOW, "arguments": {"session": "c1"}}).encode())
+        await until(lambda: guest.links.called == [SLOW])
+        host.close()
+        await until(lambda: guest.links.cancelled == 1)
+
+
 async def test_replies_come_in_request_order_though_one_has_to_wait(guest: Guest) -> None:
     async with guest.host(QgaDialect) as host:
         slow = json.dumps({"execute": SLOW, "arguments": {"session": "c1"}}).encode()
