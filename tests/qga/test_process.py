@@ -238,7 +238,7 @@ def test_a_device_that_goes_is_waited_for(tmp_path: Path) -> None:
                 assert process.wait(10) == 0
 
 
-def test_a_daemon(tmp_path: Path) -> None:
+def test_a_daemon(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path, pidfile, logfile = tmp_path / "s", tmp_path / "pid", tmp_path / "log"
     options = [
         "-m",
@@ -257,6 +257,7 @@ def test_a_daemon(tmp_path: Path) -> None:
     with connected(path) as host:
         assert host.ask_raw(PING) == {"return": {}}
         pid = int(pidfile.read_text())
+        request.addfinalizer(lambda: end(pid))
         assert os.getsid(pid) == pid
         assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
         assert {str(Path(f"/proc/{pid}/fd/{fd}").readlink()) for fd in (0, 1, 2)} == {"/dev/null"}
@@ -270,6 +271,12 @@ def test_a_daemon(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert not pidfile.exists()
     assert "open" in logfile.read_text()
+
+
+def end(pid: int) -> None:
+    """Leave no daemon behind, whatever the test came to."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def is_zombie(pid: int) -> bool:
