@@ -10,6 +10,8 @@ from tests.libvirt.daemon import missing
 from tests.libvirt.domain import QGA, Domain, running_domain
 from tests.vm.emulated import EVENTD
 
+SYSTEM_AGENT = "guestmux-system-agent.service"
+
 STOCK = "stock-agent.service"
 
 STOCK_COMMAND = ("qemu-ga", "--method=virtio-serial", f"--path=/dev/virtio-ports/{QGA}")
@@ -44,8 +46,14 @@ def domain(defined_domain: Domain, request: pytest.FixtureRequest) -> Iterator[D
 
 @pytest.fixture
 def served(domain: Domain, agent: str) -> set[str]:
-    """The commands that an agent has, by its own word."""
-    return domain.enabled()
+    """The commands that `agent` has, by its own word."""
+    return domain.enabled() if agent == "qemu-ga" else commands_of_eventd(domain)
+
+
+@pytest.fixture
+def served_by_eventd(domain: Domain) -> set[str]:
+    """The commands that eventd has."""
+    return commands_of_eventd(domain)
 
 
 @pytest.fixture
@@ -54,6 +62,13 @@ def log_in(domain: Domain) -> Iterator[Callable[[str], Login]]:
     with ExitStack() as stack:
         yield lambda user: stack.enter_context(seat_login(domain, user))
     domain.wait_for("the sessions' end", lambda: not domain.sessions())
+
+
+def commands_of_eventd(domain: Domain) -> set[str]:
+    """The commands that eventd has; those of the system agent too, where it runs."""
+    if domain.systemctl("is-active", SYSTEM_AGENT, check=False) == "active":
+        domain.wait_for("the system agent's commands", lambda: "guest-get-time" in domain.enabled())
+    return domain.enabled()
 
 
 def have_agent(domain: Domain, stock: bool) -> None:
