@@ -14,8 +14,10 @@ from anyio.abc import Process
 
 from guestmux_protocol.guest import GUEST
 from guestmux_session.__main__ import main
+from guestmux_session.system_agent import SystemAgent
 from guestmux_session.system_config import SystemConfig, check_commands, read_system_config
 from guestmux_session.verbs.freeze import Freeze
+from guestmux_session.verbs.freeze_hooks import FreezeHooks
 from guestmux_session.verbs.freeze_state import STATE_NAME
 from guestmux_session.verbs.sets import command_names, session_verbs, system_verbs
 from guestmux_session.verbs.surroundings import SystemSurroundings
@@ -109,6 +111,44 @@ async def test_while_frozen_a_second_signal_ends_it(
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
     assert (tmp_path / STATE_NAME).exists()
+
+
+async def test_a_freeze_does_not_outlive_an_eventd_that_stays_away(
+    system_bus: PrivateBus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    freeze = Freeze(tmp_path / STATE_NAME, FreezeHooks(), list)
+    agent = SystemAgent([freeze], permits=lambda _name: True, bus=system_bus.address, patience=0.05)
+    async with anyio.create_task_group() as tasks:
+        async with standin_manager(system_bus.address) as manager:
+            tasks.start_soon(agent.run)
+            await manager.agent("guestmux-system")
+            freeze._state.set()
+            await anyio.wait_all_tasks_blocked()
+            assert freeze.frozen
+        while (tmp_path / STATE_NAME).exists():  # noqa: ASYNC110 - a thread ends it, and tells nobody
+            await anyio.sleep(0.01)
+        # The next eventd is told that nothing is frozen.
+        async with standin_manager(system_bus.address) as manager:
+            registered = await manager.agent("guestmux-system")
+            assert await manager.call(registered, "guest-fsfreeze-status") == "thawed"
+            assert await manager.call(registered, "guest-fsfreeze-thaw") == 0
+        tasks.cancel_scope.cancel()
+    assert "eventd was away" in caplog.text
+
+
+async def test_a_freeze_outlives_an_eventd_that_comes_back(system_bus: PrivateBus, tmp_path: Path) -> None:
+    freeze = Freeze(tmp_path / STATE_NAME, FreezeHooks(), list)
+    agent = SystemAgent([freeze], permits=lambda _name: True, bus=system_bus.address)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(agent.run)
+        async with standin_manager(system_bus.address) as manager:
+            await manager.agent("guestmux-system")
+            freeze._state.set()
+        async with standin_manager(system_bus.address) as manager:
+            registered = await manager.agent("guestmux-system")
+            assert await manager.call(registered, "guest-fsfreeze-status") == "frozen"
+            freeze._state.unset()
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

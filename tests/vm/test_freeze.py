@@ -6,11 +6,15 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.wire_host import WireHost
+from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
 
 AGENT = "guestmux-system-agent.service"
+
+FROZEN = "/run/guestmux-system/qga.state.isfrozen"
+"""There while the agent holds file systems frozen."""
 
 ALLOWED = ("guest-ping", "guest-info", "guest-fsfreeze-status")
 """Some of what answers while file systems are frozen, as in qemu-ga."""
@@ -84,3 +88,19 @@ def test_an_agent_that_is_asked_to_stop_stays_for_the_thaw(machine: Machine, hos
         assert agent_pid(machine) == before
     machine.wait_for("its end", lambda: agent_pid(machine) != before)
     machine.systemctl("start", AGENT)
+
+
+def test_without_eventd_the_agent_thaws(machine: Machine) -> None:
+    with machine.host("qga") as host:
+        wait_until(machine, host, "thawed")
+        assert host.ask("guest-fsfreeze-freeze")["return"] >= 1
+        # systemd cannot start it again: what it does for the sandbox waits for the frozen root.
+        machine.systemctl("kill", "--signal=KILL", EVENTD)
+        machine.wait_for("the thaw", lambda: machine.run(["test", "-e", FROZEN], check=False).returncode)
+        machine.wait_for("eventd", machine.eventd_runs)
+        host.send(b"\xff")
+        host.request("guest-sync-delimited", id=7)
+        host.skip_until(b"\xff")
+        assert host.message()["return"] == 7
+        wait_until(machine, host, "thawed")
+        assert host.ask("guest-fsfreeze-thaw")["return"] == 0

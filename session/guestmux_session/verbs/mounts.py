@@ -44,10 +44,11 @@ def read_mounts(mountinfo: Path = MOUNTINFO) -> list[Mount]:
         CommandError: the kernel's list cannot be read.
     """
     try:
-        lines = mountinfo.read_bytes().splitlines()
+        # Not by splitlines: a path may have a carriage return in it, which the kernel leaves as it is.
+        lines = mountinfo.read_bytes().split(b"\n")
     except OSError as error:
         raise CommandError(f"failed to read {mountinfo}: {error.strerror}") from error
-    return [_mount(line) for line in lines]
+    return [_mount(line) for line in lines if line]
 
 
 def mount_of(path: Path, mounts: list[Mount]) -> Mount | None:

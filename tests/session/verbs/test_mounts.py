@@ -15,7 +15,8 @@ LINES = rb"""22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 26 22 0:40 / /data rw - btrfs /dev/null rw
 27 22 0:41 / /caf\351 rw - nfs4 server:/export rw
 28 24 254:3 / /run rw - ext4 /dev/vdc rw
-"""
+29 22 0:42 / /odd\rname rw - fuse odd rw
+""".replace(rb"\r", b"\r")
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def test_each_is_read(mounts: list[Mount]) -> None:
     assert mounts[0] == Mount("/", (254, 1), "ext4", "/dev/vda1")
     assert mounts[3] == Mount("/mnt/a b\\c", (254, 2), "xfs", "/dev/vdb 1")
     assert os.fsencode(mounts[5].path) == b"/caf\xe9"
+    assert mounts[7].path == "/odd\rname"
     assert [mount.path for mount in mounts if mount.on_disk] == ["/", "/mnt/a b\\c", "/run"]
 
 
