@@ -124,6 +124,8 @@ class HandleKeeper:
             yield
             return
         handle.busy += 1
+        # By an old time of use it would be due all the while, and `run` would look again and again.
+        self._table.touch(handle)
         try:
             yield
         finally:
