@@ -13,6 +13,7 @@ from guestmux_protocol.errors import FramingError
 from guestmux_protocol.json_exact import STRAY_BYTES, stray
 from guestmux_protocol.json_structure import OBJECT_PATTERN, SHALLOW, Structure, Verdict, has_more_tokens_than
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
+from guestmux_protocol.pieces import Pieces
 
 _SEPARATORS = re.compile(rb"[\t\n\r \xff]*+")
 # Matches anything: an object as group 1, or all the rest.
@@ -35,9 +36,9 @@ class JsonFramer:
 
     __slots__ = (
         "_advance",
-        "_buffer",
         "_fast_bytes",
         "_items",
+        "_kept",
         "_limits",
         "_mark",
         "_recount_at",
@@ -58,11 +59,11 @@ class JsonFramer:
     @property
     def buffered(self) -> int:
         """Bytes kept of a value half received."""
-        return len(self._buffer)
+        return len(self._kept)
 
     def reset(self) -> None:
         """Forget what was half received, as when another host connects."""
-        self._buffer = bytearray()
+        self._kept = Pieces()
         self._structure = Structure(self._limits.nesting)
         self._advance: Callable[[bytes, int], int] = self._between
         self._scalar = _KEYWORD
@@ -89,17 +90,18 @@ class JsonFramer:
 
     def _keep(self, data: bytes) -> None:
         """Store the half-received value's part of this chunk; refuse it early if it has too many tokens."""
-        self._buffer += data[self._mark :]
-        while len(self._buffer) >= self._recount_at:
+        self._kept.add(data[self._mark :])
+        while len(self._kept) >= self._recount_at:
             # At the same places of the value, whatever chunks it comes in.
-            beginning = self._buffer[: self._recount_at]
+            beginning = self._kept.text()[: self._recount_at]
             self._recount_at *= 2
             if has_more_tokens_than(self._limits.tokens, beginning):
                 self._skip_value("JSON token count limit exceeded")
 
     def _between(self, data: bytes, pos: int) -> int:
         """Outside any value: take whole objects, then see what begins here."""
-        if len(data) <= self._fast_bytes:
+        # A chunk in which nothing closes begins a large value, which would be looked through in vain.
+        if len(data) <= self._fast_bytes and (pos or b"}" in data):
             matches = _WHOLE_OBJECTS.finditer(data, pos)
             while (match := next(matches))[1] is not None:
                 self._items.append(match[1])
@@ -149,7 +151,7 @@ class JsonFramer:
 
     def _stop(self, data: bytes) -> int:
         """Where the value would pass the size limit, or the chunk's end."""
-        return min(len(data), self._mark + self._limits.message_bytes - len(self._buffer))
+        return min(len(data), self._mark + self._limits.message_bytes - len(self._kept))
 
     def _in_value(self, data: bytes, pos: int) -> int:
         stop = self._stop(data)
@@ -173,19 +175,19 @@ class JsonFramer:
 
     def _emit(self, data: bytes, pos: int) -> None:
         part = data[self._mark : pos]
-        if self._buffer:
-            self._buffer += part
-            part = bytes(self._buffer)
+        if self._kept:
+            self._kept.add(part)
+            part = self._kept.text()
             self._drop()
         self._items.append(part)
 
     def _drop(self) -> None:
-        self._buffer = bytearray()
+        self._kept = Pieces()
         self._recount_at = 2 * self._limits.tokens
 
     def _first_fault(self, data: bytes, pos: int, desc: str) -> str:
         """The limit that the value passed first, whatever chunks it came in."""
-        text = self._buffer + data[self._mark : pos]
+        text = self._kept.text() + data[self._mark : pos]
         return "JSON token count limit exceeded" if has_more_tokens_than(self._limits.tokens, text) else desc
 
     def _break(self, data: bytes, pos: int) -> int:
@@ -203,8 +205,8 @@ class JsonFramer:
         if not self._structure.in_string:
             return data[pos : pos + 1]
         at = self._structure.string_at
-        kept = bytes(self._buffer[at : at + STRAY_BYTES])
-        fresh = self._mark + max(at - len(self._buffer), 0)
+        kept = self._kept.text()[at : at + STRAY_BYTES]
+        fresh = self._mark + max(at - len(self._kept), 0)
         return kept + data[fresh : pos + 1][:STRAY_BYTES]
 
     def _skip_value(self, desc: str) -> None:

@@ -14,6 +14,9 @@ from itertools import islice
 SHALLOW = 3
 """Levels of complete containers that one expression passes over; each costs one more scan at worst."""
 
+WINDOW = 16 * 1024
+"""Bytes in which to look for what is complete: a string that goes on beyond them was looked at in vain."""
+
 _PLAIN = rb"[\t\n\r !#-&(-Z\\^-z|~-\xfe]"
 _RUN = {ord('"'): rb"[ !#-\[\]-\xfe]", ord("'"): rb"[ -&(-\[\]-\xfe]"}
 _ESCAPE = rb"\\[ -\xfe]"
@@ -52,9 +55,13 @@ _MANY_TOKENS = re.compile(rb"(?:" + _TOKEN + rb"){%d}+" % _STRIDE)
 # The end matches too: a search that finds no token begins again at each byte of the white space.
 _TOKEN_OR_END = re.compile(_TOKEN + rb"|[\t\n\r ]*+(\Z)")
 
+_LONG = 256
+"""Bytes of a string from which on three passes at the speed of memory are faster than one of `re`."""
+
 _LEAST_STRING_BYTE = 0x20
 _RESET = 0xFF
 _BACKSLASH = 0x5C
+_STRING_BYTES = bytes(range(_LEAST_STRING_BYTE, _RESET))
 
 
 class Verdict(Enum):
@@ -114,9 +121,10 @@ class Structure:
         deep = self._braces + self._brackets + SHALLOW > self._nesting
         # A value that only begins has depth zero: what is complete there would be the value itself.
         if self._braces or self._brackets:
-            match = (_COMPLETE_FLAT if deep else _COMPLETE).match(data, pos, stop)
+            window = min(stop, pos + WINDOW)
+            match = (_COMPLETE_FLAT if deep else _COMPLETE).match(data, pos, window)
             pos = match.end() if match else pos
-            if pos == stop:
+            if pos == window:
                 return Verdict.MORE, pos
         byte = data[pos]
         if byte in b"[{":
@@ -133,8 +141,8 @@ class Structure:
         if self._escaped and _LEAST_STRING_BYTE <= data[pos] < _RESET:
             self._escaped = False
             return Verdict.MORE, pos + 1
-        match = None if self._escaped else _IN_STRING[quote].match(data, pos, stop)
-        pos = match.end() if match else pos
+        if not self._escaped:
+            pos = _string_end(data, pos, stop, quote)
         if pos == stop:
             return Verdict.MORE, pos
         if data[pos] == quote:
@@ -185,6 +193,27 @@ class Structure:
 
     def _ended(self) -> Verdict:
         return Verdict.MORE if self._braces or self._brackets else Verdict.DONE
+
+
+def _string_end(data: bytes, pos: int, stop: int, quote: int) -> int:
+    """Where an open string is over, or goes on with what only the next bytes explain."""
+    pattern = _IN_STRING[quote]
+    near = min(stop, pos + _LONG)
+    match = pattern.match(data, pos, near)
+    pos = match.end() if match else pos
+    if pos < near or near == stop:
+        return pos
+    match = pattern.match(data, _plain_end(data, pos, stop, quote), stop)
+    return match.end() if match else pos
+
+
+def _plain_end(data: bytes, pos: int, stop: int, quote: int) -> int:
+    """Where an open string's quote or next escape is, if nothing before it breaks the string; else `pos`."""
+    end = data.find(quote, pos, stop)
+    end = stop if end < 0 else end
+    escape = data.find(_BACKSLASH, pos, end)
+    end = end if escape < 0 else escape
+    return pos if data[pos:end].translate(None, delete=_STRING_BYTES) else end
 
 
 def has_more_tokens_than(limit: int, text: bytes | bytearray) -> bool:

@@ -18,6 +18,9 @@ __all__ = ["JsonError", "decode", "encode"]
 LONG = 16 * 1024
 """Characters of text from which on it pays to look how it is written best."""
 
+FEW = 8
+"""Colons to look for one by one: a long text with so few is mostly one string, such as file content."""
+
 _decode_fast = msgspec.json.Decoder().decode
 _ESCAPED_COLON = rb"\u003"
 _ONLY_PAIRED_SURROGATES = re.compile(r"(?:[^\\]++|\\[^u]|\\u(?:[^d]...|d[0-7]..|d[89ab]..\\ud[c-f]..))*+")
@@ -61,8 +64,16 @@ def _is_certain(decoded: Any, text: bytes) -> bool:
                 containers.append(child)
             elif kind is int and not INT64_MIN <= child <= UINT64_MAX:
                 return False
-    colons = text.count(b":") - members
+    colons = _colons(text) - members
     return colons == 0 or (_ESCAPED_COLON not in text and colons == _colons_in_strings(containers))
+
+
+def _colons(text: bytes) -> int:
+    """All colons: a few are found faster than counted, which looks at each byte."""
+    count, pos = 0, text.find(b":")
+    while pos >= 0 and count < FEW:
+        count, pos = count + 1, text.find(b":", pos + 1)
+    return count if pos < 0 else count + text.count(b":", pos)
 
 
 def _colons_in_strings(containers: list[Any]) -> int:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from guestmux_protocol.errors import FramingError
 from guestmux_protocol.framer import JsonFramer
 from guestmux_protocol.json_exact import STRAY_BYTES
-from guestmux_protocol.json_structure import has_more_tokens_than
+from guestmux_protocol.json_structure import WINDOW, has_more_tokens_than
 from guestmux_protocol.limits import DEFAULT_LIMITS, Limits
 from tests.support.three_ways import in_pieces, three_ways
 
@@ -320,6 +320,28 @@ def reference(data: bytes) -> list[Item]:
 
 @given(streams | st.binary(max_size=80))
 def test_the_fast_paths_agree_with_the_plain_rules(data: bytes) -> None:
+    assert framing()()(data) == reference(data)
+
+
+# Runs of text that are passed at once, between what must not be passed with them.
+long_streams = st.lists(st.sampled_from([*MARKS, *PHRASES, b"x" * 300, b"\xfe" * 999]), max_size=16).map(
+    b"".join
+)
+
+
+@given(long_streams, st.integers(1, 700))
+@example(b'{"' + b"x" * 300 + b'\\"' + b"x" * 300 + b"\x1f{}", 700)
+def test_long_strings_follow_the_plain_rules(data: bytes, size: int) -> None:
+    assert framing()()(b'{"' + data) == reference(b'{"' + data)
+    assert in_pieces(framing()(), b'{"' + data, size) == reference(b'{"' + data)
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"a": [[{}]]}]', b'"\\"\\\\x"]', b'"text\n', b"'\xff", b"1}", b'[{"a": "b"}}']
+)
+@pytest.mark.parametrize("before_edge", range(12))
+def test_the_edge_of_a_window_does_not_matter(tail: bytes, before_edge: int) -> None:
+    data = b"[" + b" " * (WINDOW - before_edge) + tail
     assert framing()()(data) == reference(data)
 
 
