@@ -12,10 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
+
 from tests.support.host import RawHost
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
 """As in guestmux-eventd.service: large messages are to be given back to the system."""
+
+STRETCH_SECONDS = 0.5
+STRETCHES = 12
+"""A busy machine is some seconds behind with what was asked of it."""
 
 
 class Eventd:
@@ -63,6 +69,15 @@ class Eventd:
         """How often it went to sleep so far: what does not grow costs no CPU."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
+
+    async def rests(self) -> bool:
+        """Whether it comes to rest: what was begun before may end first, but something that goes on never does."""
+        for _ in range(STRETCHES):
+            before = self.wakeups
+            await anyio.sleep(STRETCH_SECONDS)
+            if self.wakeups - before <= 1:
+                return True
+        return False
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it and wait until it says READY."""
