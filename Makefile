@@ -17,8 +17,11 @@ NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-pyth
 NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
 
-# Tests that talk to D-Bus run once with each library; the protocol has no I/O and runs once, measured.
-BUS_TESTS = tests --ignore=tests/protocol
+# What talks to D-Bus runs with each library; the rest once, the protocol measured.
+BUS_TESTS = tests/eventd tests/session tests/transport --ignore=tests/session/verbs $(BUS_HOST_TESTS)
+BUS_HOST_TESTS = tests/host/test_end_to_end.py tests/host/test_real_guests.py
+OTHER_TESTS = tests --ignore=tests/protocol --ignore=tests/eventd --ignore=tests/transport \
+	--ignore-glob='tests/session/test_*.py' $(BUS_HOST_TESTS:%=--ignore=%)
 CODE = protocol eventd session host tests benchmarks examples docs packaging
 SOURCES = $(wildcard $(CODE))
 
@@ -59,10 +62,10 @@ ifeq ($(GUEST),vm)
 endif
 	.venv/bin/python -m guestmux.demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(GUEST),--guest $(GUEST))
 
-.PHONY: test test-protocol test-dbus-fast test-dbus-next
-test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch coverage, the rest on dbus-fast and on dbus-next alone
-	@echo "three runs, two at a time; each is shown when it ends"
-	@$(MAKE) --no-print-directory -k -j2 -Otarget test-protocol test-dbus-fast test-dbus-next
+.PHONY: test test-protocol test-dbus-fast test-dbus-next test-other
+test: .venv/.installed .venv-next/.installed bus ## Protocol with full branch coverage, D-Bus by dbus-fast and by dbus-next alone, the rest
+	@echo "four runs, two at a time; each is shown when it ends"
+	@$(MAKE) --no-print-directory -k -j2 -Otarget test-dbus-fast test-other test-dbus-next test-protocol
 
 test-protocol: .venv/.installed
 	.venv/bin/coverage run -m pytest -q tests/protocol
@@ -73,6 +76,9 @@ test-dbus-fast: .venv/.installed bus
 
 test-dbus-next: .venv-next/.installed bus
 	GUESTMUX_DBUS_LIBRARY=dbus-next .venv-next/bin/pytest -q -rfE $(BUS_TESTS)
+
+test-other: .venv/.installed bus
+	.venv/bin/pytest -q $(OTHER_TESTS)
 
 .PHONY: test-guest
 test-guest: .venv/.installed ## Against a container with real systemd, logind, D-Bus and PAM logins (root)

@@ -11,7 +11,7 @@ import pytest
 
 import guestmux
 from guestmux.demo import private_bus as demo_bus
-from guestmux.demo import stage_booted, watch
+from guestmux.demo import stage_booted
 from guestmux.demo.children import Children, children
 from guestmux.demo.errors import DemoError, NotHeld, leaves
 from guestmux.demo.latency import Latencies
@@ -143,9 +143,8 @@ async def test_events_are_shown_in_narrow_plain_lines(seen: Callable[[], str]) -
     assert "\x1b" not in line
 
 
-async def test_an_event_is_expected_by_its_members_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 0)
-    events = EventWatch(View())
+async def test_an_event_is_expected_by_its_members_and_only_once() -> None:
+    events = EventWatch(View(), patience=0)
     await feed(events, [event("SESSION_IDLE", 1, session="c1"), event("SESSION_IDLE", 2, session="c2")])
     assert (await events.expect("SESSION_IDLE", session="c2")).seq == 2
     with pytest.raises(NotHeld, match="SESSION_IDLE session=c2 did not come"):
