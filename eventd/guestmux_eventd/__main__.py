@@ -22,6 +22,7 @@ from guestmux_eventd.daemon import Daemon
 from guestmux_eventd.watchdog import keep_watchdog_quiet
 from guestmux_protocol.errors import GuestmuxError
 from guestmux_protocol.version import VERSION
+from guestmux_transport.allocator import keep_little
 from guestmux_transport.logs import configure_logging
 from guestmux_transport.sd_notify import notify
 
@@ -183,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(describe(config))
         return 0
     configure_logging(config.log_level)
+    keep_little()
     failures: list[BaseException] = []
     try:
         anyio.run(run, config)

@@ -12,6 +12,7 @@ from guestmux_qga.command_line import Ask, UsageError, read_options
 from guestmux_qga.options import dump
 from guestmux_qga.service import Service, known_commands
 from guestmux_qga.usage import answer
+from guestmux_transport.allocator import keep_little
 
 PROGRAM = "guestmux-qga"
 
@@ -45,6 +46,7 @@ def _run(arguments: list[str]) -> int:
     if options.dump:
         print(dump(options), end="")
         return 0
+    keep_little()
     service.run()
     return 0
 

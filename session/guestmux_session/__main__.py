@@ -10,6 +10,7 @@ from guestmux_session.agent import SYSTEM_BUS
 from guestmux_session.stock import SessionAgent
 from guestmux_session.system_config import DEFAULT_PATH
 from guestmux_session.system_main import system_main
+from guestmux_transport.allocator import keep_little
 from guestmux_transport.logs import configure_logging
 
 DESCRIPTION = """\
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT; returns the exit status."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    keep_little()
     if options.system:
         if options.session:
             parser.error("--session is for a session's agent, and --system for none")

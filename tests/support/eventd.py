@@ -16,9 +16,6 @@ import anyio
 
 from tests.support.host import RawHost
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
-"""As in guestmux-eventd.service: large messages are to be given back to the system."""
-
 STRETCH_SECONDS = 0.5
 STRETCHES = 12
 """A busy machine is some seconds behind with what was asked of it."""
@@ -89,7 +86,6 @@ class Eventd:
                 **os.environ,
                 "NOTIFY_SOCKET": str(self._notify),
                 "PYTHONASYNCIODEBUG": "",
-                **ALLOCATOR,
             }
             self.process = subprocess.Popen(self._command, stderr=log, stdout=log, env=environment)
             assert ready.recv(100) == b"READY=1"

@@ -15,7 +15,6 @@ _OF_THE_AGENT_ALONE = frozenset(
         "LISTEN_FDS",
         "LISTEN_PID",
         "MAINPID",
-        "MALLOC_MMAP_THRESHOLD_",
         "MEMORY_PRESSURE_WATCH",
         "MEMORY_PRESSURE_WRITE",
         "NOTIFY_SOCKET",

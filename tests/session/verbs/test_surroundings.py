@@ -25,7 +25,6 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DISPLAY", ":own")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1048576")
 
 
 @pytest.fixture
