@@ -11,6 +11,8 @@ import re
 from enum import Enum, auto
 from itertools import islice
 
+import msgspec
+
 SHALLOW = 3
 """Levels of complete containers that one expression passes over; each costs one more scan at worst."""
 
@@ -58,6 +60,7 @@ _TOKEN_OR_END = re.compile(_TOKEN + rb"|[\t\n\r ]*+(\Z)")
 _LONG = 256
 """Bytes of a string from which on three passes at the speed of memory are faster than one of `re`."""
 
+_decode_text = msgspec.json.Decoder(str).decode
 _LEAST_STRING_BYTE = 0x20
 _RESET = 0xFF
 _BACKSLASH = 0x5C
@@ -213,7 +216,17 @@ def _plain_end(data: bytes, pos: int, stop: int, quote: int) -> int:
     end = stop if end < 0 else end
     escape = data.find(_BACKSLASH, pos, end)
     end = end if escape < 0 else escape
-    return pos if data[pos:end].translate(None, delete=_STRING_BYTES) else end
+    return end if _is_string_text(data[pos:end]) else pos
+
+
+def _is_string_text(text: bytes) -> bool:
+    """Whether nothing in it breaks a string; it has no escapes."""
+    try:
+        # For most text twice as fast as the exact answer. What is no UTF-8, 0xFF above all, is refused here.
+        _decode_text(b'"%b"' % text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return not text.translate(None, delete=_STRING_BYTES)
+    return True
 
 
 def has_more_tokens_than(limit: int, text: bytes | bytearray) -> bool:
