@@ -93,10 +93,10 @@ class RawClient:
             count -= data.count(b"\n")
 
     def _line(self) -> bytes:
-        line = self._more()
-        while not line.endswith(b"\n"):
-            line += self._more()
-        return line
+        pieces = [self._more()]
+        while not pieces[-1].endswith(b"\n"):
+            pieces.append(self._more())
+        return b"".join(pieces)
 
     def _count_lines(self, at_least: int) -> int:
         return sum(data.count(b"\n") for _, data in self.arrivals(at_least))
