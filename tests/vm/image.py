@@ -32,7 +32,14 @@ INITRAMFS = (
 
 VM = Recipe(
     "vm",
-    (*CONTAINER.packages, "initramfs-tools", "linux-image-cloud-amd64", "qemu-guest-agent", "udev"),
+    (
+        *CONTAINER.packages,
+        "initramfs-tools",
+        "linux-image-cloud-amd64",
+        "qemu-guest-agent",
+        "udev",
+        "util-linux-extra",  # hwclock
+    ),
     (f"--essential-hook={INITRAMFS}",),
 )
 """The container's root, and what a machine needs beside. The stock agent is there to quarrel with, and masked."""

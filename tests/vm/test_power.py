@@ -33,12 +33,7 @@ def test_suspend_and_wake(machine: Machine) -> None:
 def test_the_clock(machine: Machine) -> None:
     with machine.host("qga") as host:
         wait_for_agent(machine, host)
-        reply = host.ask("guest-set-time", time=SOME_TIME * 10**9)
-        if "hwclock was not found" in str(reply):
-            # Then neither clock was touched.
-            assert seconds(machine) < SOME_TIME
-            return
-        assert reply["return"] == {}
+        assert host.ask("guest-set-time", time=SOME_TIME * 10**9)["return"] == {}
         assert SOME_TIME <= seconds(machine) < SOME_TIME + 3600
         machine.run(["date", "--set=2026-11-23"])
         assert host.ask("guest-set-time")["return"] == {}
