@@ -96,7 +96,7 @@ test-vm: .venv/.installed ## Against a virtual machine with a real kernel and re
 	@$(NEED_CONTAINER)
 	@$(NEED_VM)
 	.venv/bin/python -m tests.vm.image
-	.venv/bin/pytest -v tests/vm
+	.venv/bin/pytest -v --durations=10 tests/vm
 
 .PHONY: test-libvirt
 test-libvirt: .venv/.installed ## Against a domain of a libvirtd of its own, with virsh (root)
