@@ -75,6 +75,7 @@ class QemuGaBackend:
         self._turn = anyio.Lock()
         self._queued = 0
         self._link: BackendLink | None = None
+        self._learned: BackendLink | None = None
 
     def __repr__(self) -> str:
         return f"<QemuGaBackend {self._address} {self._link!r} {self._agent!r}>"
@@ -112,7 +113,7 @@ class QemuGaBackend:
         try:
             with anyio.fail_after(timeout):
                 async with self._turn:
-                    link = await self._ready()
+                    link = await self._ready(agent)
                     sent = True
                     answer = await link.ask(command, arguments, answered=answered)
         except TimeoutError as error:
@@ -125,13 +126,16 @@ class QemuGaBackend:
             self._queued -= 1
         return _result(answer)
 
-    async def _ready(self) -> BackendLink:
+    async def _ready(self, agent: Agent) -> BackendLink:
         link = self._link
         if link is None:
             raise CommandFailure(
                 f"qemu-ga is not there ({self._address}); it is being reconnected: try again"
             )
         await link.ready()
+        if link is not self._learned or agent is not self._agent:
+            # Files and processes of the one before would be others of this one.
+            raise CommandFailure("qemu-ga was restarted; the command was not run: try again")
         return link
 
     def _too_slow(self, timeout: float, *, sent: bool) -> str:
@@ -149,7 +153,7 @@ class QemuGaBackend:
                 await link.run()
                 tasks.cancel_scope.cancel()
         finally:
-            self._link = None
+            self._link = self._learned = None
             link.close()
             logger.warning("%s: qemu-ga left", self._address)
 
@@ -167,6 +171,7 @@ class QemuGaBackend:
             logger.warning("%s: qemu-ga does not say what it serves: %s", self._address, error)
             return
         self._enter(info)
+        self._learned = link
         logger.info("%s: qemu-ga %s is there", self._address, info.version)
 
     def _enter(self, info: _Info) -> None:
