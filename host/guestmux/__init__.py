@@ -16,13 +16,16 @@ from guestmux.errors import (
     ConnectionLost,
     GuestmuxError,
     NoAddress,
+    NoStreams,
     NotConnected,
     RemoteError,
+    StreamFailed,
     UnexpectedReply,
 )
 from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
 from guestmux.file import GuestFile
 from guestmux.guest import Guest, connect
+from guestmux.guest_stream import GuestStream
 from guestmux.process import Completed, ExitStatus, Process, TerminalSize
 from guestmux.schema import GuestSchema
 from guestmux.stream import EventStream
@@ -63,12 +66,14 @@ __all__ = [
     "GuestNetworkInterface",
     "GuestOSInfo",
     "GuestSchema",
+    "GuestStream",
     "GuestTimezone",
     "GuestUser",
     "GuestmuxError",
     "Item",
     "LockState",
     "NoAddress",
+    "NoStreams",
     "NotConnected",
     "NotifyAction",
     "NotifyResult",
@@ -80,6 +85,7 @@ __all__ = [
     "Session",
     "SessionInfo",
     "Snapshot",
+    "StreamFailed",
     "TerminalSize",
     "UnexpectedReply",
     "__version__",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from guestmux.errors import UnexpectedReply
+from guestmux.guest_stream import GuestStream
 
 T = TypeVar("T")
 
@@ -34,6 +35,25 @@ class Calling(ABC):
         **more: Any,
     ) -> Any:
         """Run a command; see `Guest.call`."""
+
+    @property
+    @abstractmethod
+    def has_streams(self) -> bool:
+        """Whether streams can be opened, as on a port that speaks `mux`."""
+
+    @abstractmethod
+    async def stream(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> GuestStream:
+        """Open a stream; see `Guest.stream`."""
 
 
 def read_as(kind: type[T], command: str, untrusted_value: Any) -> T:

@@ -14,8 +14,10 @@ __all__ = [
     "ConnectionLost",
     "GuestmuxError",
     "NoAddress",
+    "NoStreams",
     "NotConnected",
     "RemoteError",
+    "StreamFailed",
     "UnexpectedReply",
     "remote_error",
 ]
@@ -47,6 +49,10 @@ class NoAddress(GuestmuxError):
     """Neither an address was given nor $GUESTMUX_CONNECT set."""
 
 
+class NoStreams(GuestmuxError):
+    """The guest's port carries no streams: it is a `qga` port, an older eventd's, or was asked to stay with JSON."""
+
+
 class CommandNotFound(RemoteError):
     """The guest has no such command, or the session's agent has not."""
 
@@ -57,6 +63,20 @@ class CommandDisabled(CommandNotFound):
 
 class CommandFailed(RemoteError):
     """The command failed, or its arguments are wrong; `desc` has the guest's words."""
+
+
+class StreamFailed(RemoteError):
+    """The other side ended a stream.
+
+    Args:
+        error_class: QMP's error class.
+        desc: the other side's own words.
+        party: who failed: `agent`, `eventd` or `host`.
+    """
+
+    def __init__(self, error_class: str, desc: str, party: str) -> None:
+        super().__init__(error_class, desc)
+        self.party = party
 
 
 def remote_error(untrusted_reply: ErrorReply) -> RemoteError:

@@ -20,12 +20,14 @@ from guestmux.errors import (
     ConnectionLost,
     GuestmuxError,
     NoAddress,
+    NoStreams,
     NotConnected,
 )
 from guestmux.event_queue import MAX_EVENTS
 from guestmux.fact_calls import FactCalls
 from guestmux.file_calls import FileCalls
 from guestmux.freeze_calls import FreezeCalls
+from guestmux.guest_stream import GuestStream
 from guestmux.hub import EventHub
 from guestmux.link import Link, open_link
 from guestmux.power_calls import PowerCalls
@@ -144,6 +146,40 @@ class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, 
             (CALL_TIMEOUT if timeout is None else timeout) + (wait or 0.0) + (GRACE if routing else 0.0)
         )
         return await self._request(command, {**(arguments or {}), **named, **routing}, patience)
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether streams can be opened, as on a port that speaks `mux`."""
+        return False
+
+    async def stream(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> GuestStream:
+        """Open a stream: `async with await guest.stream("guest-connect", to="tcp:127.0.0.1:22") as stream`.
+
+        Args:
+            command: a stream command's name, as `guest-file-download`.
+            arguments: as for `call`; `session`, `wait` and `more` likewise.
+            session: see `call`.
+            wait: see `call`.
+            timeout: seconds until the opening is given up; the stream itself lasts as long as it likes.
+            more: see `call`.
+
+        Raises:
+            NoStreams: the port carries none.
+            CommandNotFound: the guest has no such command, or the session's agent has not.
+            CommandFailed: the guest refused.
+            GuestmuxError: as for `call`.
+        """
+        raise NoStreams(f"{command} needs streams, which this guest's port does not carry")
 
     def events(
         self, *patterns: str, since: Position | None = None, max_events: int = MAX_EVENTS
