@@ -23,6 +23,8 @@ MAX_SCHEMA_TEXT = 16 * 1024
 MAX_NAME_LENGTH = 128
 """Characters of a command's or event's name: twice the longest in use."""
 
+_COMMAND_MEMBERS = ("data", "returns", "doc", "stream")
+_EVENT_MEMBERS = ("data", "returns", "doc")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|__[A-Za-z0-9.-]+_[A-Za-z0-9_.-]+")
 
 Keep = Literal["every", "last", "bounded", "none"]
@@ -55,6 +57,7 @@ class Command:
         python: the class that its arguments are built as; None for a command that an agent declared.
         success_response: False: only a failure is answered, since a success leaves nobody to answer (QAPI's
             `success-response`).
+        stream: True: it opens a stream, on the mux dialect alone; `returns` is what it answers when that is open.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Command:
     returns: Type
     python: type[Arguments] | None = None
     success_response: bool = True
+    stream: bool = False
 
     def check(self, arguments: dict[str, Any]) -> None:
         """Validate decoded arguments.
@@ -102,7 +106,12 @@ EventClass = TypeVar("EventClass", bound=type[Data])
 
 
 def command(
-    table: dict[str, Command], name: str, returns: Any, *, success_response: bool = True
+    table: dict[str, Command],
+    name: str,
+    returns: Any,
+    *,
+    success_response: bool = True,
+    stream: bool = False,
 ) -> Callable[[CommandClass], CommandClass]:
     """Enter a class of arguments into a table of commands; its docstring is the command's documentation."""
 
@@ -110,7 +119,7 @@ def command(
         arguments = from_python(cls)
         assert isinstance(arguments, Object)
         doc = inspect.cleandoc(cls.__doc__ or "")
-        table[name] = Command(name, doc, arguments, from_python(returns), cls, success_response)
+        table[name] = Command(name, doc, arguments, from_python(returns), cls, success_response, stream)
         return cls
 
     return enter
@@ -138,18 +147,20 @@ def declared_command(untrusted_name: str, untrusted_schema: str) -> Command:
 
     Args:
         untrusted_name: its name.
-        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "..."}`, MAX_SCHEMA_TEXT at most; any
-            argument is taken without "data".
+        untrusted_schema: JSON text `{"data": {...}, "returns": ..., "doc": "...", "stream": true}`, MAX_SCHEMA_TEXT
+            at most; any argument is taken without "data".
 
     Raises:
         DeclaredNameError: the name is none.
         SchemaError: the schema cannot be read.
     """
     name = _checked_name(untrusted_name)
-    notation = _declaration(name, untrusted_schema)
+    notation = _declaration(name, untrusted_schema, _COMMAND_MEMBERS)
+    if not isinstance(stream := notation.get("stream", False), bool):
+        raise SchemaError(f"{name}: stream must be true or false")
     arguments = _object(notation.get("data"), f"{name}: data")
     returns = from_notation(notation.get("returns", "any"), f"{name}: returns")
-    return Command(name, notation.get("doc", ""), arguments, returns)
+    return Command(name, notation.get("doc", ""), arguments, returns, stream=stream)
 
 
 def declared_event(untrusted_name: str, untrusted_schema: str) -> EventType:
@@ -160,7 +171,7 @@ def declared_event(untrusted_name: str, untrusted_schema: str) -> EventType:
         SchemaError: the schema cannot be read.
     """
     name = _checked_name(untrusted_name)
-    notation = _declaration(name, untrusted_schema)
+    notation = _declaration(name, untrusted_schema, _EVENT_MEMBERS)
     data = _object(notation.get("data"), f"{name}: data")
     return EventType(name, notation.get("doc", ""), data, "bounded")
 
@@ -171,16 +182,17 @@ def _checked_name(untrusted_name: str) -> str:
     return untrusted_name
 
 
-def _declaration(name: str, untrusted_schema: str) -> dict[str, Any]:
+def _declaration(name: str, untrusted_schema: str, members: tuple[str, ...]) -> dict[str, Any]:
     if len(untrusted_schema) > MAX_SCHEMA_TEXT:
         raise SchemaError(f"{name}: the schema is longer than {MAX_SCHEMA_TEXT} characters")
     try:
         notation = decode(untrusted_schema.encode() or b"{}")
     except (JsonError, UnicodeEncodeError) as error:
         raise SchemaError(f"{name}: the schema is no JSON: {error}") from error
-    if not isinstance(notation, dict) or not notation.keys() <= {"data", "returns", "doc"}:
+    if not isinstance(notation, dict) or not notation.keys() <= set(members):
+        *others, last = (f'"{member}"' for member in members)
         raise SchemaError(
-            f'{name}: the schema must be a JSON object with "data", "returns" and "doc", all optional'
+            f"{name}: the schema must be a JSON object with {', '.join(others)} and {last}, all optional"
         )
     if not isinstance(notation.get("doc", ""), str):
         raise SchemaError(f"{name}: doc must be a string")

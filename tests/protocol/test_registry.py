@@ -99,6 +99,23 @@ def test_a_declared_command() -> None:
     assert declared.parse({"text": "x"}) == {"text": "x"}
 
 
+def test_a_declared_stream() -> None:
+    assert declared_command("__org.example_tail", '{"stream": true}').stream
+    assert not declared_command("__org.example_tail", '{"stream": false}').stream
+    with pytest.raises(SchemaError, match="x: stream must be true or false"):
+        declared_command("x", '{"stream": 1}')
+    desc = 'x: the schema must be a JSON object with "data", "returns" and "doc", all optional'
+    with pytest.raises(SchemaError, match=desc):
+        declared_event("x", '{"stream": true}')
+
+
+def test_a_stream_of_a_table() -> None:
+    commands: dict[str, Command] = {}
+    command(commands, "tail", returns=None, stream=True)(SetLevel)
+    assert commands["tail"].stream
+    assert not COMMANDS["set-level"].stream
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"data": null}'])
 def test_a_bare_declaration_takes_anything(text: str) -> None:
     assert declared_command("x", text) == Command("x", "", ANYTHING, ANY)
@@ -130,8 +147,8 @@ def test_what_is_no_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "desc"),
     [
-        ("[]", 'x: the schema must be a JSON object with "data", "returns" and "doc", all optional'),
-        ('{"name": 1}', 'x: the schema must be a JSON object with "data", "returns" and "doc", all optional'),
+        ("[]", 'x: the schema must be a JSON object with "data", "returns"'),
+        ('{"name": 1}', 'x: the schema must be a JSON object with "data", "returns"'),
         ("{", "x: the schema is no JSON: JSON parse error, premature end of input"),
         ('"\ud800"', "x: the schema is no JSON: 'utf-8' codec can't encode character"),
         ('{"data": "int"}', "x: data must be an object of members"),
