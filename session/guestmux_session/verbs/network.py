@@ -18,10 +18,11 @@ from guestmux_protocol.guest.network import (
     GuestNetworkInterfaceStat,
     GuestNetworkRoute,
 )
+from guestmux_protocol.rtnetlink import Address, Link
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import CommandError
-from guestmux_session.verbs import netlink
 from guestmux_session.verbs.kernel_files import PROCFS, failed, read_table
+from guestmux_transport import rtnetlink
 
 _HARDWARE_ADDRESS = 6
 """Bytes of a hardware address that are shown: those of Ethernet, as in qemu-ga."""
@@ -46,8 +47,8 @@ class Network:
     def __init__(
         self,
         procfs: Path = PROCFS,
-        links: Callable[[], list[netlink.Link]] = netlink.links,
-        addresses: Callable[[], list[netlink.Address]] = netlink.addresses,
+        links: Callable[[], list[Link]] = rtnetlink.links,
+        addresses: Callable[[], list[Address]] = rtnetlink.addresses,
     ) -> None:
         self._directory = procfs / "net"
         self._links = links
@@ -94,7 +95,7 @@ class Network:
 
 
 def _interface(
-    name: str, link: netlink.Link, addresses: list[GuestIpAddress] | None, counters: dict[str, list[int]]
+    name: str, link: Link, addresses: list[GuestIpAddress] | None, counters: dict[str, list[int]]
 ) -> GuestNetworkInterface:
     counted = counters.get(name) if addresses else None
     return GuestNetworkInterface(
@@ -110,7 +111,7 @@ def _hardware_address(address: bytes) -> str:
     return address[:_HARDWARE_ADDRESS].ljust(_HARDWARE_ADDRESS, b"\0").hex(":")
 
 
-def _ip_address(address: netlink.Address) -> GuestIpAddress:
+def _ip_address(address: Address) -> GuestIpAddress:
     return GuestIpAddress(ip_address=address.text, ip_address_type=address.family, prefix=address.prefix)
 
 

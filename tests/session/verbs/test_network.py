@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -18,12 +16,10 @@ from guestmux_protocol.guest.network import (
     GuestNetworkInterfaceStat,
     GuestNetworkRoute,
 )
+from guestmux_protocol.rtnetlink import Address, Link
 from guestmux_session.errors import CommandError
-from guestmux_session.verbs import netlink
-from guestmux_session.verbs.netlink import Address, Link
 from guestmux_session.verbs.network import Network
 
-NEW_LINK, NEW_ADDRESS, DONE = 16, 20, 3
 ETHERNET = bytes.fromhex("525400123456")
 
 DEV = """\
@@ -35,66 +31,12 @@ ab\x1c:4 6 0 0 0 0 0 0 5 7 0 0 0 0 0 0
 """
 
 
-def attribute(kind: int, value: bytes) -> bytes:
-    return (struct.pack("=HH", len(value) + 4, kind) + value).ljust((len(value) + 7) & ~3, b"\0")
-
-
-def message(kind: int, body: bytes, flags: int = 2) -> bytes:
-    return (struct.pack("=IHHII", len(body) + 16, kind, flags, 1, 0) + body).ljust(
-        (len(body) + 19) & ~3, b"\0"
-    )
-
-
-def link(index: int, name: str, hardware: bytes | None = ETHERNET) -> bytes:
-    attributes = attribute(3, name.encode() + b"\0") + (
-        attribute(1, hardware) if hardware is not None else b""
-    )
-    return message(NEW_LINK, struct.pack("=BxHiII", 0, 1, index, 0, 0) + attributes)
-
-
-def address(index: int, prefix: int, family: int, *attributes: tuple[int, bytes]) -> bytes:
-    body = struct.pack("=BBBBI", family, prefix, 0, 0, index)
-    return message(NEW_ADDRESS, body + b"".join(attribute(*each) for each in attributes))
-
-
 def ipv4(text: str) -> bytes:
     return socket.inet_aton(text)
 
 
 def ipv6(text: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6, text)
-
-
-def test_links_are_read() -> None:
-    dump = link(1, "lo", bytes(6)) + link(7, "wg0", None) + message(DONE, bytes(4))
-    assert netlink.parse_links(dump) == [Link(1, "lo", bytes(6)), Link(7, "wg0", b"")]
-
-
-def test_addresses_are_read() -> None:
-    dump = (
-        address(2, 24, socket.AF_INET, (1, ipv4("192.0.2.1")), (2, ipv4("192.0.2.1")), (3, b"eth0:1\0"))
-        + address(3, 32, socket.AF_INET, (1, ipv4("203.0.113.9")), (2, ipv4("203.0.113.1")), (3, b"ppp0\0"))
-        + address(2, 64, socket.AF_INET6, (1, ipv6("fe80::1")))
-        + address(2, 8, 29, (1, b"\x01"))
-        + address(2, 8, socket.AF_INET)
-    )
-    assert netlink.parse_addresses(dump) == [
-        Address(2, "ipv4", "192.0.2.1", 24, "eth0:1"),
-        Address(3, "ipv4", "203.0.113.1", 32, "ppp0"),
-        Address(2, "ipv6", "fe80::1", 64, ""),
-    ]
-
-
-@pytest.mark.parametrize("cut", range(1, 40))
-def test_a_dump_cut_short_gives_what_is_whole(cut: int) -> None:
-    whole, rest = link(1, "lo"), link(2, "eth0")
-    assert netlink.parse_links((whole + rest)[: len(whole) + min(cut, 15)]) == [Link(1, "lo", ETHERNET)]
-    assert netlink.parse_links(whole + struct.pack("=IHHII", 3, NEW_LINK, 0, 0, 0))[0].name == "lo"
-
-
-def test_an_attribute_of_no_length_ends_the_attributes() -> None:
-    body = struct.pack("=BxHiII", 0, 1, 5, 0, 0) + attribute(3, b"a\0") + struct.pack("=HH", 0, 1) + b"junk"
-    assert netlink.parse_links(message(NEW_LINK, body)) == [Link(5, "a", b"")]
 
 
 def network(tmp_path: Path, links: list[Link], addresses: list[Address]) -> list[GuestNetworkInterface]:
@@ -168,49 +110,6 @@ def test_a_kernel_that_does_not_tell(tmp_path: Path) -> None:
 
     with pytest.raises(CommandError, match=r"^getifaddrs failed: Operation not permitted$"):
         Network(tmp_path, refuse).interfaces(GuestNetworkGetInterfaces())
-
-
-def test_this_machines_interfaces() -> None:
-    indexes = {name: index for index, name in socket.if_nameindex()}
-    links = netlink.links()
-    assert {link.name: link.index for link in links} == indexes
-    assert {address.index for address in netlink.addresses()} <= set(indexes.values())
-
-
-def test_an_error_of_the_kernel_is_raised() -> None:
-    with pytest.raises(OSError, match=r"^\[Errno 95\] the kernel answered with error 95$"):
-        netlink._ask(0xFFF0)
-
-
-@pytest.mark.parametrize(("broken", "asked"), [(0, 1), (2, 3), (9, netlink.MAX_ATTEMPTS)])
-def test_a_list_that_changed_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, broken: int, asked: int
-) -> None:
-    dumps = [message(DONE, bytes(4), flags=2 | (0x10 if number < broken else 0)) for number in range(asked)]
-    given = iter(dumps)
-    monkeypatch.setattr(netlink, "_ask", lambda _request: next(given))
-    assert netlink.links() == []
-    assert list(given) == []
-
-
-def test_only_the_kernel_is_believed() -> None:
-    class Asked:
-        answers = [(link(1, "forged"), (4711, 0)), (link(2, "lo"), (0, 0)), (message(DONE, bytes(4)), (0, 0))]
-
-        def recvfrom(self, _size: int) -> tuple[bytes, tuple[int, int]]:
-            return self.answers.pop(0)
-
-    answers = b"".join(netlink._answers(cast("socket.socket", Asked())))
-    assert [each.name for each in netlink.parse_links(answers)] == ["lo"]
-
-
-def test_a_kernel_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked:
-        def recvfrom(self, _size: int) -> tuple[bytes, tuple[int, int]]:
-            return link(2, "lo"), (0, 0)
-
-    monkeypatch.setattr(netlink, "MAX_DUMP", 1000)
-    assert 1000 <= len(b"".join(netlink._answers(cast("socket.socket", Asked())))) < 1100
 
 
 @pytest.fixture
