@@ -216,16 +216,16 @@ def _plain_end(data: bytes, pos: int, stop: int, quote: int) -> int:
     end = stop if end < 0 else end
     escape = data.find(_BACKSLASH, pos, end)
     end = end if escape < 0 else escape
-    return end if _is_string_text(data[pos:end]) else pos
+    return end if _is_string_text(memoryview(data)[pos:end]) else pos
 
 
-def _is_string_text(text: bytes) -> bool:
+def _is_string_text(text: memoryview) -> bool:
     """Whether nothing in it breaks a string; it has no escapes."""
     try:
         # For most text twice as fast as the exact answer. What is no UTF-8, 0xFF above all, is refused here.
-        _decode_text(b'"%b"' % text)
+        _decode_text(b"".join((b'"', text, b'"')))
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return not text.translate(None, delete=_STRING_BYTES)
+        return not bytes(text).translate(None, delete=_STRING_BYTES)
     return True
 
 

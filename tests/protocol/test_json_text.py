@@ -301,6 +301,54 @@ def test_nothing_but_json_error_escapes_the_encoder(value: Any) -> None:
     assert decode(text) == value
 
 
+LONG_STRINGS = [
+    b"QUJD" * LONG,
+    b"x" * (LONG + 1),
+    b"x" * LONG,
+    b":," * LONG,
+    b"\\n" * LONG,
+    b"'{" * LONG,
+    b"x" * LONG + b"\\",
+    "ä".encode() * LONG,
+    b"\xff" * LONG,
+]
+AROUND = [
+    b'"%b"',
+    b'{"execute": "guest-file-write", "arguments": {"handle": 1000, "buf-b64": "%b"}}',
+    b'{"%b": 1}',
+    b'{"a": "%b", "b": ":", "b": 1}',
+    b'["%b", "%b", -1]',
+    b'["%b", -0.0e-0]',
+    b'[-0.0e-0, "%b"]',
+    b'["\\"%b"]',
+    b'["%b", 1e999]',
+    b'["%b", 1.5, "\\u00e9", 18446744073709551616]',
+    b"{'a': \"%b\"}",
+    b"{'a': '%b'}",
+    b"{'a\"': \"%b\", 'b': 1}",
+    b'["a" %b "b"]',
+    b'["a"%b]',
+    b'["%b]',
+    b"[" + b'"", ' * 40 + b'"%b"]',
+]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("string", LONG_STRINGS)
+def test_a_long_string_is_read_as_any_other(around: bytes, string: bytes) -> None:
+    text = around.replace(b"%b", string)
+    try:
+        value = decode_exactly(text)
+    except JsonError:
+        refusal(text)
+    else:
+        assert repr(decode(text)) == repr(value)
+
+
+def test_a_long_text_may_have_no_string() -> None:
+    assert decode(b"[" + b"1," * LONG + b"1]") == [1] * (LONG + 1)
+
+
 def test_without_the_compiled_encoder_the_text_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     value = {"return": [1, "é", {"a": None}]}
