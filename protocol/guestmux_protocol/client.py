@@ -1,7 +1,8 @@
 """The host's side of a connection: finds out which dialect the guest speaks, gives ids, pairs replies with requests.
 
 On connect it sends 0xFF and a guest-sync-delimited. A `qga` port answers it; a `qmp` port greets, and refuses it
-because the negotiation comes first. Neither needs a wait to be told from the other.
+because the negotiation comes first. Neither needs a wait to be told from the other. A `qmp` guest is then asked to go
+over to `mux`; one that cannot refuses, and stays as it is.
 
 The far end may be replaced while the connection lives on: QEMU keeps its chardev open when the guest reboots. A `qmp`
 guest then greets anew. Should it have stopped in the middle of a message, that greeting is garbled with the message's
@@ -32,6 +33,11 @@ from guestmux_protocol.messages import (
     parse_server_message,
 )
 
+UPGRADE = "guest-mux-upgrade"
+"""Makes a `qmp` connection a `mux` one (docs/mux.md)."""
+
+MUX_VERSION = 1
+
 ALREADY_NEGOTIATED = "Capabilities negotiation is already complete"
 """How a `qmp` server refuses a second qmp_capabilities (monitor/qmp.c)."""
 
@@ -44,7 +50,9 @@ class ClientState(Enum):
     SYNCING = "waiting for the guest's first word"
     NEGOTIATING = "negotiating capabilities"
     CHECKING = "asking after garbled bytes whether the guest restarted"
+    UPGRADING = "asking for mux"
     READY = "ready"
+    MUX = "ended: the connection speaks mux now"
 
 
 class Connected(Struct, frozen=True):
@@ -62,13 +70,27 @@ class Connected(Struct, frozen=True):
     again: bool = False
 
 
+class Upgraded(Struct, frozen=True):
+    """The guest speaks mux from here on; this connection has ended.
+
+    Args:
+        greeting: the guest's, where it was heard.
+        again: as for `Connected`.
+        rest: mux bytes that came already.
+    """
+
+    greeting: Greeting | None
+    again: bool
+    rest: bytes
+
+
 class Garbled(Struct, frozen=True):
     """Bytes that are no message of a QMP server; they were skipped."""
 
     desc: str
 
 
-Received = Connected | Reply | ErrorReply | Event | Garbled
+Received = Connected | Upgraded | Reply | ErrorReply | Event | Garbled
 
 
 class NotReady(GuestmuxError):
@@ -82,6 +104,7 @@ class ClientConnection:
         sync_id: a number that no earlier connection used, so that stale replies are told from ours;
             at least 2**31 below the greatest int64.
         limits: bounds on one message from the guest.
+        mux: whether a `qmp` guest is asked to go over to mux.
 
     Attributes:
         state: where the connection stands.
@@ -89,7 +112,7 @@ class ClientConnection:
         greeting: the guest's latest, None where none was heard.
     """
 
-    def __init__(self, sync_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, sync_id: int, limits: Limits = DEFAULT_LIMITS, *, mux: bool = False) -> None:
         self.state = ClientState.SYNCING
         self.dialect = "qga"
         self.greeting: Greeting | None = None
@@ -98,6 +121,9 @@ class ClientConnection:
         self._token = sync_id
         self._next_id = 0
         self._was_ready = False
+        self._asks_for_mux = mux
+        self._again = False
+        self._agreed = False
         self._enabled: list[str] = []
         self._outgoing: list[bytes] = []
         self._sync()
@@ -134,7 +160,19 @@ class ClientConnection:
         return list(self._messages(data))
 
     def _messages(self, data: bytes) -> Iterator[Received]:
-        for item in self._frame(data):
+        while data and self.state is ClientState.UPGRADING:
+            # What follows the line of the guest's consent is no JSON.
+            end = data.find(b"\n") + 1
+            line, data = (data[:end], data[end:]) if end else (data, b"")
+            yield from self._read_all(self._frame(line))
+            if self._agreed and end:
+                self.state = ClientState.MUX
+                yield Upgraded(self.greeting, self._again, data)
+                return
+        yield from self._read_all(self._frame(data))
+
+    def _read_all(self, items: list[bytes | FramingError]) -> Iterator[Received]:
+        for item in items:
             message = self._read(item)
             if message is not None:
                 yield message
@@ -204,9 +242,12 @@ class ClientConnection:
     def _advance(self, message: Reply | ErrorReply | Event) -> Received | None:
         if self.state is ClientState.READY:
             return message
-        if isinstance(message, Event) or message.id not in (f"sync-{self._token}", f"hello-{self._token}"):
+        if isinstance(message, Event) or message.id not in self._awaited():
             # While it is only being checked the guest may well answer. Before that it answers an earlier host.
             return message if self.state is ClientState.CHECKING else None
+        if self.state is ClientState.UPGRADING:
+            self._agreed = isinstance(message, Reply)
+            return None if self._agreed else self._ready()
         if isinstance(message, Reply):
             return self._connected(again=self._was_ready)
         return self._refused(message)
@@ -225,7 +266,22 @@ class ClientConnection:
             self._negotiate(self.state, ["oob"])
         return None
 
-    def _connected(self, *, again: bool) -> Connected:
+    def _awaited(self) -> tuple[str, ...]:
+        if self.state is ClientState.UPGRADING:
+            return (f"mux-{self._token}",)
+        return f"sync-{self._token}", f"hello-{self._token}"
+
+    def _connected(self, *, again: bool) -> Connected | None:
+        self._again = again
+        if not self._asks_for_mux or self.dialect != "qmp" or (self._was_ready and not again):
+            return self._ready()
+        self.state = ClientState.UPGRADING
+        self._agreed = False
+        self._token += 1
+        self._send(UPGRADE, {"version": MUX_VERSION}, f"mux-{self._token}")
+        return None
+
+    def _ready(self) -> Connected:
         self.state = ClientState.READY
         self._was_ready = True
-        return Connected(self.dialect, self.greeting, again)
+        return Connected(self.dialect, self.greeting, self._again)

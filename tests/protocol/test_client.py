@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestmux_protocol.client import (
+    ALREADY_NEGOTIATED,
     CUT_SHORT,
+    UPGRADE,
     ClientConnection,
     ClientState,
     Connected,
     Garbled,
     NotReady,
     Received,
+    Upgraded,
 )
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.incoming import Answered, Incoming
@@ -331,3 +334,73 @@ def test_nothing_but_messages_comes_of_any_bytes(data: bytes, make: Any) -> None
     assert all(isinstance(item, Received) for item in received)
     assert in_pieces(pieces.receive, data, 1) == received
     assert len(whole.data_to_send().splitlines()) <= data.count(b"\n") + data.count(b"}") + 2
+
+
+AGREED = encode_reply({"version": 1}, "mux-1003")
+FRAMES = b"\x96\x00\x01\n{"
+
+
+def asked_for_mux() -> ClientConnection:
+    """A client that has asked a qmp guest to go over to mux."""
+    client = ClientConnection(SYNC_ID, mux=True)
+    client.receive(HELLO)
+    client.data_to_send()
+    assert client.receive(encode_reply({}, "hello-1002")) == []
+    assert sent(client) == [{"execute": UPGRADE, "arguments": {"version": 1}, "id": "mux-1003"}]
+    assert client.state is ClientState.UPGRADING
+    return client
+
+
+@pytest.mark.parametrize("cut", range(len(AGREED + FRAMES) + 1))
+def test_what_follows_the_guests_consent_is_not_json(cut: int) -> None:
+    client, rest = asked_for_mux(), b""
+    received: list[Received] = []
+    for piece in ((AGREED + FRAMES)[:cut], (AGREED + FRAMES)[cut:]):
+        if client.state is ClientState.MUX:
+            rest += piece
+        else:
+            received += client.receive(piece)
+    (upgraded,) = received
+    assert isinstance(upgraded, Upgraded)
+    assert (upgraded.greeting, upgraded.again, upgraded.rest + rest) == (GREETING, False, FRAMES)
+    assert client.state is ClientState.MUX
+
+
+@pytest.mark.parametrize("error_class", ["CommandNotFound", "GenericError"])
+def test_a_guest_without_mux_stays_as_it_is(error_class: str) -> None:
+    client = asked_for_mux()
+    refusal = encode_error(error_class, "no", "mux-1003")
+    assert client.receive(EVENT_LINE + PING + refusal + EVENT_LINE) == [NEGOTIATED, EVENT]
+    assert client.request("guest-ping", {}) == "1000-1"
+    client.data_to_send()
+    # What is garbled is looked into; it is no reason to ask once more.
+    assert isinstance(client.receive(b"]\n")[0], Garbled)
+    (check,) = sent(client)
+    already = encode_error("CommandNotFound", f"{ALREADY_NEGOTIATED}, command ignored", check["id"])
+    assert client.receive(already) == [NEGOTIATED]
+
+
+def test_a_guest_that_restarts_is_asked_again() -> None:
+    client = asked_for_mux()
+    client.receive(encode_error("CommandNotFound", "no", "mux-1003"))
+    client.receive(HELLO)
+    (hello,) = sent(client)
+    assert client.receive(encode_reply({}, hello["id"])) == []
+    (upgrade,) = sent(client)
+    assert client.receive(encode_reply({"version": 1}, upgrade["id"]) + FRAMES) == [
+        Upgraded(GREETING, again=True, rest=FRAMES)
+    ]
+
+
+def test_a_guest_that_restarts_instead_of_answering_is_negotiated_with() -> None:
+    client = asked_for_mux()
+    assert client.receive(HELLO) == []
+    (hello,) = sent(client)
+    assert hello["execute"] == "qmp_capabilities"
+    assert client.receive(AGREED) == []
+    assert client.state is ClientState.NEGOTIATING
+
+
+def test_a_qga_guest_is_not_asked_for_mux() -> None:
+    client = ClientConnection(SYNC_ID, mux=True)
+    assert client.receive(sync_reply()) == [Connected("qga", None)]
