@@ -23,6 +23,9 @@ MAX_PATTERNS = 256
 ALWAYS = frozenset({"guest-sync", "guest-sync-delimited", "guest-ping", "guest-info", "qmp_capabilities"})
 """What no policy refuses: without them no host finds its place in the stream, or learns what it may do."""
 
+OPT_IN = frozenset({"guest-connect"})
+"""What is refused unless a table enables it: a host gets into the guest's own network by it."""
+
 SESSION_CLASSES = frozenset(
     {
         *("user", "user-early", "user-light", "user-early-light", "user-incomplete"),
@@ -52,12 +55,14 @@ class PolicyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
             none. One that names some does not concern what eventd answers itself.
         allow: globs over commands; where there are any, what none of them matches is refused.
         deny: globs over commands to refuse, whoever allows them.
+        enable: commands of OPT_IN that may run where it is about them, unless something else refuses them.
     """
 
     port: str = "*"
     session_class: Annotated[list[str], Meta(max_length=len(SESSION_CLASSES))] = []
     allow: Patterns | None = None
     deny: Patterns = []
+    enable: Patterns = []
 
     def concerns(self, port: str, session_class: str) -> bool:
         """Whether it is about a command from this port to this class of session."""
@@ -70,11 +75,12 @@ class PolicyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
         classes = " ".join(self.session_class) or "all sessions"
         allow = "" if self.allow is None else f"; allow {' '.join(self.allow) or 'nothing'}"
         deny = f"; deny {' '.join(self.deny)}" if self.deny else ""
-        return f"{self.port}, {classes}{allow}{deny}"
+        enable = f"; enable {' '.join(self.enable)}" if self.enable else ""
+        return f"{self.port}, {classes}{allow}{deny}{enable}"
 
 
 class Policy:
-    """The whole policy. Deny wins over allow; where nothing concerns a command it is allowed.
+    """The whole policy. Deny wins over allow; where nothing concerns a command it is allowed, unless it is of OPT_IN.
 
     Args:
         rules: its tables.
@@ -106,7 +112,7 @@ class Policy:
             port: the address of the port that it came from.
             session_class: of the session that it is for; `system` for the system agent; empty for eventd itself.
         """
-        if not self._rules or command in self._always:
+        if command in self._always or not (self._rules or command in OPT_IN):
             return True
         key = (command, port, session_class)
         allowed = self._remembered.get(key)
@@ -119,6 +125,8 @@ class Policy:
     def _decide(self, command: str, port: str, session_class: str) -> bool:
         rules = [rule for rule in self._rules if rule.concerns(port, session_class)]
         if any(_matches(rule.deny, command) for rule in rules):
+            return False
+        if command in OPT_IN and not any(command in rule.enable for rule in rules):
             return False
         allowing = [rule.allow for rule in rules if rule.allow is not None]
         return not allowing or any(_matches(patterns, command) for patterns in allowing)
@@ -133,13 +141,18 @@ def check_policy(rules: Sequence[PolicyRule], known: Iterable[str]) -> None:
 
     Raises:
         PolicyError: a pattern matches no command, or only what cannot be refused; a class of sessions is none; a
-            table allows and denies nothing.
+            table allows, denies and enables nothing, or enables what needs no such thing.
     """
     names = sorted(known)
     Policy(rules)
     for number, rule in enumerate(rules, 1):
-        if rule.allow is None and not rule.deny:
-            raise PolicyError(f"policy {number}: it neither allows nor denies anything")
+        if rule.allow is None and not (rule.deny or rule.enable):
+            raise PolicyError(f"policy {number}: it neither allows nor denies anything, nor enables it")
+        for name in rule.enable:
+            if name not in OPT_IN:
+                raise PolicyError(
+                    f"policy {number}: enable: '{name[:64]}' is none of what has to be: {', '.join(sorted(OPT_IN))}"
+                )
         for name in rule.session_class:
             if name not in SESSION_CLASSES:
                 raise PolicyError(

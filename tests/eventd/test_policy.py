@@ -50,6 +50,24 @@ def test_what_every_host_needs_is_never_refused_unless_the_caller_says_so() -> N
     assert not Policy(everything, always=frozenset()).allows("guest-ping", "p")
 
 
+def test_what_has_to_be_enabled_is_refused_until_it_is() -> None:
+    port = "virtio:org.guestmux.0"
+    assert not Policy().allows("guest-connect", port, "user")
+    assert not Policy([PolicyRule(allow=["guest-connect"])]).allows("guest-connect", port, "user")
+    enabled = PolicyRule(session_class=["user"], enable=["guest-connect"])
+    policy = Policy([enabled])
+    assert policy.allows("guest-connect", port, "user")
+    assert not policy.allows("guest-connect", port, "system")
+    assert policy.allows("guest-exec", port, "user")
+
+
+def test_what_is_enabled_can_be_refused_all_the_same() -> None:
+    enabled = PolicyRule(enable=["guest-connect"])
+    for other in (PolicyRule(deny=["guest-conn*"]), PolicyRule(allow=["guest-exec"])):
+        assert not Policy([enabled, other]).allows("guest-connect", "p", "user")
+    assert "enable guest-connect" in enabled.describe()
+
+
 def test_answers_do_not_change_when_asked_again() -> None:
     policy = Policy([PolicyRule(deny=["guest-exec"])])
     assert [policy.allows("guest-exec", "p") for _ in range(3)] == [False] * 3
@@ -75,6 +93,7 @@ def test_answers_do_not_change_when_asked_again() -> None:
             "session-class: 'usr' is none; is 'user' meant?",
         ),
         (PolicyRule(port="*"), "policy 1: it neither allows nor denies anything"),
+        (PolicyRule(enable=["guest-exec"]), "enable: 'guest-exec' is none of what has to be: guest-connect"),
     ],
 )
 def test_what_is_written_wrongly_is_refused_and_named(rule: PolicyRule, text: str) -> None:
