@@ -20,6 +20,7 @@ from guestmux_session.errors import (
     Unsupported,
 )
 from guestmux_session.events import Event
+from guestmux_session.streams import ServedStream, stream
 
 __all__ = [
     "Agent",
@@ -37,10 +38,12 @@ __all__ = [
     "ManagerRefused",
     "NotInSession",
     "NotRegistered",
+    "ServedStream",
     "TooLarge",
     "UndeclaredEvent",
     "Unsupported",
     "command",
     "command_of",
     "doc",
+    "stream",
 ]

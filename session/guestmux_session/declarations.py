@@ -14,6 +14,7 @@ from guestmux_protocol.registry import Command, EventType
 from guestmux_protocol.schema import ANYTHING, Array, Object, Type
 from guestmux_protocol.schema_notation import to_notation
 from guestmux_protocol.schema_python import from_python
+from guestmux_session.served_stream import ServedStream
 from guestmux_session.signature import arguments_of, hints_of, result_of
 
 _MARK = "__guestmux_command__"
@@ -22,12 +23,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class _Mark:
-    """What a decorator leaves on a method: a name to describe it by, or a description that exists."""
+class Mark:
+    """What a decorator leaves on a method: a name to describe it by, or a description that exists.
+
+    Attributes:
+        stream: whether it serves a stream.
+        reply: what that stream's `accept` is given.
+    """
 
     function: Callable[..., Any]
     name: str = ""
     known: Command | None = None
+    stream: bool = False
+    reply: Any = None
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,18 @@ class Served:
         returns = self.description.returns
         return isinstance(returns, Object) and not returns.members
 
-    def prepare(self, arguments: dict[str, Any]) -> Callable[[], Any]:
-        """Check decoded arguments and give the call to make with them.
+    def prepare(self, arguments: dict[str, Any]) -> Callable[..., Any]:
+        """Check decoded arguments and give the call to make with them; a stream's takes the ServedStream.
 
         Raises:
             InvalidParameter: they do not fit; with QEMU's text.
         """
         typed = self.description.parse(arguments)
         if self.whole:
-            return lambda: self.method(typed)
+            return lambda *stream: self.method(typed, *stream)
         members = {name: getattr(typed, name) for name in typed.__struct_fields__}
         given = {name: value for name, value in members.items() if value is not msgspec.UNSET}
-        return lambda: self.method(**given)
+        return lambda *stream: self.method(*stream, **given)
 
 
 def command(name: str) -> Callable[[Function], Function]:
@@ -75,22 +83,24 @@ def command(name: str) -> Callable[[Function], Function]:
     Args:
         name: as the host calls it; with a downstream prefix, as `__org.example_name`.
     """
-
-    def mark(function: Function) -> Function:
-        setattr(function, _MARK, _Mark(function, name=name))
-        return function
-
-    return mark
+    return lambda function: put_mark(function, Mark(function, name=name))
 
 
 def command_of(description: Command) -> Callable[[Function], Function]:
-    """Serve a method as a command that is described already; it takes the typed arguments as one object."""
+    """Serve a method as a command that is described already; it takes the typed arguments as one object.
 
-    def mark(function: Function) -> Function:
-        setattr(function, _MARK, _Mark(function, known=description))
-        return function
+    Raises:
+        TypeError: the description is a stream's.
+    """
+    if description.stream:
+        raise TypeError(f"'{description.name}' is a stream: serve it with stream_of")
+    return lambda function: put_mark(function, Mark(function, known=description))
 
-    return mark
+
+def put_mark(function: Function, mark: Mark) -> Function:
+    """Mark a method as one to be served."""
+    setattr(function, _MARK, mark)
+    return function
 
 
 def commands_of(owner: object) -> dict[str, Served]:
@@ -108,39 +118,53 @@ def commands_of(owner: object) -> dict[str, Served]:
     return table
 
 
-def _marks(cls: type) -> dict[str, _Mark]:
+def _marks(cls: type) -> dict[str, Mark]:
     """Marks by attribute. A method that overrides a marked one stays a command."""
     return dict(_all_marks(cls))
 
 
-def _all_marks(cls: type) -> Iterator[tuple[str, _Mark]]:
+def _all_marks(cls: type) -> Iterator[tuple[str, Mark]]:
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             mark = getattr(value, _MARK, None)
-            if isinstance(mark, _Mark):
+            if isinstance(mark, Mark):
                 yield attribute, mark
 
 
-def _served(mark: _Mark, method: Callable[..., Any]) -> Served:
+def _served(mark: Mark, method: Callable[..., Any]) -> Served:
     blocking = not inspect.iscoroutinefunction(method)
+    if mark.stream and blocking:
+        raise TypeError(f"{mark.function.__qualname__} must be async: it serves a stream")
     if mark.known is not None:
-        _check_whole(mark.function, mark.known)
+        _check_whole(mark, mark.known)
         return Served(mark.known, method, whole=True, blocking=blocking)
+    return Served(_described(mark), method, whole=False, blocking=blocking)
+
+
+def _described(mark: Mark) -> Command:
     function = mark.function
-    arguments = arguments_of(function)
-    kind = from_python(arguments)
-    returns = from_python(result_of(function))
+    if mark.stream:
+        _check_takes_stream(function)
+    arguments = arguments_of(function, leading=2 if mark.stream else 1)
+    returns = from_python(mark.reply if mark.stream else result_of(function))
     doc = inspect.cleandoc(function.__doc__ or "")
-    description = Command(mark.name, doc, _object(kind), returns, arguments)
-    return Served(description, method, whole=False, blocking=blocking)
+    return Command(mark.name, doc, _object(from_python(arguments)), returns, arguments, stream=mark.stream)
 
 
-def _check_whole(function: Callable[..., Any], known: Command) -> None:
-    hints = hints_of(function)
+def _check_takes_stream(function: Callable[..., Any]) -> None:
+    names = list(inspect.signature(function).parameters)[1:2]
+    if not names or hints_of(function).get(names[0]) is not ServedStream:
+        raise TypeError(f"{function.__qualname__} must take a ServedStream before its arguments")
+
+
+def _check_whole(mark: Mark, known: Command) -> None:
+    hints = hints_of(mark.function)
     taken = [hint for name, hint in hints.items() if name != "return"]
-    if taken != [known.python]:
-        wanted = known.python.__name__ if known.python else "no class"
-        raise TypeError(f"{function.__qualname__} must take one argument of type {wanted}")
+    if taken == [known.python, *([ServedStream] if mark.stream else [])]:
+        return
+    wanted = known.python.__name__ if known.python else "no class"
+    also = " and a ServedStream" if mark.stream else ""
+    raise TypeError(f"{mark.function.__qualname__} must take one argument of type {wanted}{also}")
 
 
 def _object(kind: Any) -> Object:
@@ -149,13 +173,12 @@ def _object(kind: Any) -> Object:
 
 def command_schema(description: Command) -> str:
     """A command as RegisterAgent takes it: JSON text in QAPI's notation."""
-    return _text(
-        {
-            "data": to_notation(description.arguments),
-            "returns": to_notation(_closed(description.returns)),
-            "doc": _first_paragraph(description.doc),
-        }
-    )
+    notation: dict[str, Any] = {
+        "data": to_notation(description.arguments),
+        "returns": to_notation(_closed(description.returns)),
+        "doc": _first_paragraph(description.doc),
+    }
+    return _text({**notation, "stream": True} if description.stream else notation)
 
 
 def event_schema(description: EventType) -> str:

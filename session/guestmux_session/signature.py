@@ -20,8 +20,8 @@ class Nothing(Arguments, frozen=True):
     """What a command answers that has nothing to say."""
 
 
-def arguments_of(function: Callable[..., Any]) -> type[Arguments]:
-    """The typed arguments that a method's parameters describe, its own object left aside.
+def arguments_of(function: Callable[..., Any], leading: int = 1) -> type[Arguments]:
+    """The typed arguments that a method's parameters describe, the leading ones left aside: its own object, a stream.
 
     A parameter `x: T | None = None` becomes an optional member of type T: QMP leaves out what is not given.
 
@@ -29,7 +29,7 @@ def arguments_of(function: Callable[..., Any]) -> type[Arguments]:
         TypeError: a parameter has no annotation, or is `*args` or the like.
     """
     hints = hints_of(function)
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+    parameters = list(inspect.signature(function).parameters.values())[leading:]
     fields = [_field(function, parameter, hints) for parameter in parameters]
     name = "".join(word.title() for word in function.__name__.split("_"))
     made = msgspec.defstruct(f"{name}Arguments", fields, bases=(Arguments,), kw_only=True, frozen=True)
