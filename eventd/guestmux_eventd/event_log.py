@@ -5,27 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from guestmux_protocol.messages import Event, encode_event
+from guestmux_protocol.json_text import encode
+from guestmux_protocol.messages import event_line
 
 MAX_EVENTS = 65_536
 """Events kept for readers that fell behind: some 10 s of the fastest stream that D-Bus carries."""
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Bytes of kept events, as they stand on the wire."""
+"""Bytes of kept events, about as they stand on the wire."""
+
+LINE_BYTES = 80
+"""What stands around name and data in an event's line."""
 
 Clock = Callable[[], float]
 """Gives the wall-clock time in seconds since the epoch."""
 
 
 class Entry:
-    """A numbered event, in the form in which it goes to every host."""
+    """An event, in the parts that every dialect makes its own form of.
 
-    __slots__ = ("line", "name", "seq")
+    Attributes:
+        seq: its number.
+        name: its name.
+        data: its data, JSON text in ASCII without a newline.
+        time: microseconds since the epoch.
+    """
 
-    def __init__(self, seq: int, name: str, line: bytes) -> None:
+    __slots__ = ("data", "name", "seq", "time")
+
+    def __init__(self, seq: int, name: str, data: bytes, time: int) -> None:
         self.seq = seq
         self.name = name
-        self.line = line
+        self.data = data
+        self.time = time
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they are counted against the log's bound."""
+        return len(self.data) + len(self.name) + LINE_BYTES
+
+    def line(self) -> bytes:
+        """The event as QMP has it."""
+        return event_line(self.name, self.data, self.time)
 
 
 class EventLog:
@@ -49,6 +70,7 @@ class EventLog:
         self.first = 1
         self.last = 0
         self._clock = clock
+        self._head = encode({"epoch": epoch})[:-1]
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -72,20 +94,39 @@ class EventLog:
         Raises:
             JsonError: the data is no JSON.
         """
-        line = self._encode(name, {"epoch": self.epoch, "seq": self.last + 1, "source": source, **data})
+        seq = self.append_text(name, encode({"source": source, **data})[1:-1])
+        self.wake()
+        return seq
+
+    def append_text(self, name: str, members: bytes) -> int:
+        """Number an event and keep it; the readers are not woken, so that many can be taken in at once.
+
+        Args:
+            name: the event's name.
+            members: the data from its `source` on, JSON text as `Entry.data` without the braces.
+
+        Returns:
+            its number.
+        """
         self.last += 1
-        self._entries[self.last] = Entry(self.last, name, line)
-        self._bytes += len(line)
+        data = b'%b, "seq": %d, %b}' % (self._head, self.last, members)
+        entry = Entry(self.last, name, data, int(self._clock() * 1_000_000))
+        self._entries[self.last] = entry
+        self._bytes += entry.size
         while len(self._entries) > self._max_events or self._bytes > self._max_bytes:
-            self._bytes -= len(self._entries.pop(self.first).line)
+            self._bytes -= self._entries.pop(self.first).size
             self.first += 1
-        for wake in self._listeners:
-            wake()
         return self.last
 
-    def unnumbered(self, name: str, data: dict[str, Any]) -> bytes:
-        """An event about the stream itself, which takes no number."""
-        return self._encode(name, {"epoch": self.epoch, **data})
+    def wake(self) -> None:
+        """Tell the readers that there is more."""
+        for wake in self._listeners:
+            wake()
+
+    def unnumbered(self, name: str, data: dict[str, Any], seq: int) -> Entry:
+        """An event about the stream itself, which takes no number; `seq` says where in the stream it stands."""
+        text = encode({"epoch": self.epoch, "seq": seq, **data})
+        return Entry(seq, name, text, int(self._clock() * 1_000_000))
 
     def after(self, seq: int) -> Iterator[Entry]:
         """The kept events with a higher number, oldest first."""
@@ -96,7 +137,3 @@ class EventLog:
         """Have `wake` called after each event; returns what ends it."""
         self._listeners.append(wake)
         return lambda: self._listeners.remove(wake)
-
-    def _encode(self, name: str, data: dict[str, Any]) -> bytes:
-        now = self._clock()
-        return encode_event(Event(name, data, int(now), int(now % 1 * 1_000_000)))

@@ -287,8 +287,8 @@ class HostSession:
         while True:
             await self._log_grew.wait()
             self._log_grew = anyio.Event()
-            while self._subscription and (lines := self._subscription.take()):
-                self._pipe.write(lines)
+            while self._subscription and (events := self._subscription.take()):
+                self._pipe.write(b"".join([event.line() for event in events]))
                 await self._drain()
             await self._flush()
             self._hosts.progressed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_log import Entry, EventLog
 from guestmux_protocol.events import VERIFIED
 from guestmux_protocol.patterns import EventFilter
 
@@ -26,7 +26,7 @@ class Subscription:
         self.wanted = wanted
         self.cursor = cursor
         self._log = log
-        self._notices: list[bytes] = []
+        self._notices: list[Entry] = []
         if epoch != log.epoch:
             # No event has the number 0: it stands for those of the other epoch, which nobody can count.
             self._lose(0, log.first - 1, "new-epoch")
@@ -35,26 +35,26 @@ class Subscription:
     def __repr__(self) -> str:
         return f"<Subscription {self.cursor}/{self._log.last} {self.wanted!r}>"
 
-    def take(self) -> bytes:
-        """The next lines to send, about BATCH_BYTES of them; b"" when the host has everything."""
+    def take(self) -> list[Entry]:
+        """The next events to send, about BATCH_BYTES of them; none when the host has everything."""
         if self.cursor < self._log.first - 1:
             self._lose(self.cursor + 1, self._log.first - 1, "slow-reader")
             self.cursor = self._log.first - 1
-        lines, self._notices = self._notices, []
-        size = 0
+        taken, self._notices = self._notices, []
+        size, wanted = 0, self.wanted
         for entry in self._log.after(self.cursor):
             self.cursor = entry.seq
-            if entry.name in self.wanted:
-                lines.append(entry.line)
-                size += len(entry.line)
+            if entry.name in wanted:
+                taken.append(entry)
+                size += entry.size
                 if size >= BATCH_BYTES:
                     break
-        return b"".join(lines)
+        return taken
 
     def forget(self, patterns: Iterable[str]) -> None:
         """Stop passing on what only these patterns asked for."""
         self.wanted = self.wanted.without(patterns)
 
     def _lose(self, first: int, last: int, reason: str) -> None:
-        data = {"seq": last, "source": VERIFIED, "from": first, "to": last, "reason": reason}
-        self._notices.append(self._log.unnumbered("EVENTS_LOST", data))
+        data = {"source": VERIFIED, "from": first, "to": last, "reason": reason}
+        self._notices.append(self._log.unnumbered("EVENTS_LOST", data, last))

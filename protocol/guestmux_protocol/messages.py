@@ -242,8 +242,24 @@ def encode_event(event: Event) -> bytes:
     Raises:
         JsonError: a member of the data is no JSON value.
     """
-    timestamp = {"seconds": event.seconds, "microseconds": event.microseconds}
-    return encode({"event": event.name, "data": event.data, "timestamp": timestamp}) + b"\n"
+    time = event.seconds * 1_000_000 + event.microseconds
+    return event_line(event.name, encode(event.data), time)
+
+
+def event_line(name: str, data: bytes, time: int) -> bytes:
+    """Write an event, whose data is encoded already, as one line.
+
+    Args:
+        name: the event's name.
+        data: JSON, ASCII, without a newline.
+        time: microseconds since the epoch.
+    """
+    return b'{"event": %b, "data": %b, "timestamp": {"seconds": %d, "microseconds": %d}}\n' % (
+        encode(name),
+        data,
+        time // 1_000_000,
+        time % 1_000_000,
+    )
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
