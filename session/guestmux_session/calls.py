@@ -35,21 +35,46 @@ class Running:
         name: the command.
         call_id: the caller's number for it.
         reason: why nobody waits for its result any more; None while somebody does.
-        woken: done once there is a reason.
     """
 
     name: str
     call_id: int | None
     task: asyncio.Task[Any]
-    woken: asyncio.Future[None]
     reason: str | None = None
+    _then: Callable[[], None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def when_over(self, then: Callable[[], None], seconds: float | None) -> None:
+        """Call `then` once: when the method ended, when the call is stopped, or after so many seconds."""
+        self._then = then
+        if seconds is not None:
+            text = f"{self.name} took longer than its {seconds:g} s and was cancelled"
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.stop, text)
 
     def stop(self, reason: str) -> None:
         """Cancel it; the first reason counts."""
         if self.reason is None:
             self.reason = reason
-            self.woken.cancel()
+            self.tell()
         self.task.cancel()
+
+    def tell(self) -> None:
+        """It is over for its caller."""
+        if self._timer is not None:
+            self._timer.cancel()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def result(self) -> Any:
+        """What the method returned; once it is over.
+
+        Raises:
+            CommandError: it failed, was stopped or was too slow; the text is for the host.
+        """
+        if self.reason is not None:
+            raise CommandError(self.reason)
+        return _outcome(self.name, self.task)
 
 
 class CallTable:
@@ -85,8 +110,7 @@ class CallTable:
             raise TooManyCalls(f"{self._limit} calls are running in this agent; try again when one has ended")
         if call_id is not None and any(call.call_id == call_id for call in self._calls):
             raise CommandError(f"a call with the id {call_id} is running")
-        loop = asyncio.get_running_loop()
-        call = Running(name, call_id, loop.create_task(work()), loop.create_future())
+        call = Running(name, call_id, asyncio.get_running_loop().create_task(work()))
         self._calls.add(call)
         call.task.add_done_callback(lambda _task: self._ended(call))
         return call
@@ -101,16 +125,14 @@ class CallTable:
         Raises:
             CommandError: it failed, was cancelled or was too slow; the text is for the host.
         """
+        over = asyncio.Event()
+        call.when_over(over.set, seconds)
         try:
-            await asyncio.wait({call.task, call.woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await over.wait()
         except asyncio.CancelledError:
             call.stop("nobody waits for it any more")
             raise
-        if call.reason is None and not call.task.done():
-            call.stop(f"{call.name} took longer than its {seconds or 0:g} s and was cancelled")
-        if call.reason is not None:
-            raise CommandError(call.reason)
-        return _outcome(call.name, call.task)
+        return call.result()
 
     async def settle(self, seconds: float) -> None:
         """Wait until no call is running, for so many seconds at the most."""
@@ -135,6 +157,7 @@ class CallTable:
 
     def _ended(self, call: Running) -> None:
         self._calls.discard(call)
+        call.tell()
         if call.reason is not None and not call.task.cancelled() and (error := call.task.exception()):
             logger.info("a call that was given up ended with %r", error)
 

@@ -15,6 +15,7 @@ from guestmux_session.declarations import Served
 from guestmux_session.errors import AgentError
 from guestmux_session.manager import Manager
 from guestmux_session.news import News
+from guestmux_session.serving import Serving
 from guestmux_transport.bus import Bus
 from guestmux_transport.names import MANAGER_NAME
 from guestmux_transport.values import Variant
@@ -89,14 +90,8 @@ class Membership:
         Raises:
             BusError: the bus is lost.
         """
-        face = AgentObject(
-            self._agent.served,
-            self._calls,
-            self._is_manager,
-            self._is_released,
-            self._release,
-            self._agent.until_registered,
-        )
+        serving = Serving(self._agent.served, self._calls, self._agent.until_registered)
+        face = AgentObject(serving, self._is_manager, self._is_released, self._release)
         self._bus.export(AGENT_PATH, face.interface())
         await self.manager.start()
         await prepare(self._bus)
