@@ -39,7 +39,7 @@ ports, as DIALECT=ADDRESS:
   qga=virtio:org.qemu.guest_agent.0   speaks as qemu-ga does; silent until asked
   qmp=virtio:org.guestmux.0           speaks QMP: greeting, capabilities, events
   addresses: virtio:NAME  device:PATH  unix-listen:PATH[,mode=0600]  unix-connect:PATH
-             vsock-listen:CID:PORT  fd:N
+             vsock-listen:[CID:]PORT[,cid=2]  fd:N
 
 examples:
   guestmux-eventd --check-config

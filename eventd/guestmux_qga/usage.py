@@ -25,7 +25,8 @@ guestmux {VERSION}, with the command line of the QEMU guest agent
                     the default for isa-serial is:
                     {DEFAULT_PATHS["isa-serial"]}).
                     Socket addresses for vsock-listen are written as
-                    <cid>:<port>.
+                    <cid>:<port>, or as <port> alone; only the host (cid 2) is
+                    let in, or who else is named by ,cid=N behind it.
   -l, --logfile     set logfile path, logs to stderr by default
   -f, --pidfile     specify pidfile (default is {DEFAULT_PIDFILE})
   -F, --fsfreeze-hook

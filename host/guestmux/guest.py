@@ -65,6 +65,7 @@ class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, 
         address: where it is dialled.
         timeout: seconds for one attempt to connect.
         reconnect: whether to dial again when the connection is lost.
+        mux: whether a guest that can is to speak `mux`.
         renew_after: seconds of silence after which the subscription is renewed.
     """
 
@@ -74,11 +75,13 @@ class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, 
         *,
         timeout: float = CONNECT_TIMEOUT,
         reconnect: bool = True,
+        mux: bool = True,
         renew_after: float = RENEW_AFTER,
     ) -> None:
         self.address = address
         self._timeout = timeout
         self._reconnect = reconnect
+        self._mux = mux
         self._renew_after = renew_after
         self._hub = EventHub(self._unwanted)
         self._has_unwanted = False
@@ -92,7 +95,7 @@ class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, 
 
     @property
     def dialect(self) -> str:
-        """What the port speaks: `qmp`, where calls run concurrently, or `qga`, where they run in order."""
+        """What the port speaks: `mux`, with streams; `qmp`, where calls run concurrently; or `qga`, in order."""
         return self._link.dialect if self._link else ""
 
     @property
@@ -102,7 +105,7 @@ class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, 
 
     @property
     def concurrent(self) -> bool:
-        """Whether calls overtake each other, as on a `qmp` port; else the guest answers them in order."""
+        """Whether calls overtake each other, as in `mux` and `qmp`; else the guest answers them in order."""
         return self._link is not None and self._link.concurrent
 
     async def call(
@@ -351,14 +354,15 @@ def _routing(session: str | None, wait: float | None, timeout: float | None) -> 
 
 @asynccontextmanager
 async def connect(
-    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True
+    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True, mux: bool = True
 ) -> AsyncIterator[Guest]:
     """Connect to a guest, and stay connected until the block ends. Runs on asyncio.
 
     Args:
-        address: `unix:PATH` of QEMU's chardev socket, or `device:PATH`; $GUESTMUX_CONNECT by default.
+        address: `unix:PATH` of QEMU's chardev socket, `device:PATH` or `vsock:CID:PORT`; $GUESTMUX_CONNECT by default.
         timeout: seconds for the guest to answer.
         reconnect: dial again when the connection is lost; otherwise calls and streams end with it.
+        mux: go over to `mux` where the guest can; otherwise stay with JSON, without streams.
 
     Raises:
         NoAddress: neither an address was given nor $GUESTMUX_CONNECT set.
@@ -368,7 +372,7 @@ async def connect(
     text = os.environ.get(ADDRESS_VARIABLE, "") if address is None else address
     if not text:
         raise NoAddress(f"which guest? give an address as unix:PATH, or set ${ADDRESS_VARIABLE}")
-    guest = Guest(parse_dial_address(text), timeout=timeout, reconnect=reconnect)
+    guest = Guest(parse_dial_address(text), timeout=timeout, reconnect=reconnect, mux=mux)
     await guest.open()
     keeper = asyncio.create_task(guest.keep(), name=f"guestmux {text}")
     try:

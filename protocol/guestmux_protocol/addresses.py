@@ -22,11 +22,22 @@ VIRTIO_NAME_BYTES: Final = 255
 MAX_VSOCK: Final = 0xFFFFFFFF
 """Context ids and ports are unsigned 32 bit numbers; this one is any of them (VMADDR_CID_ANY in vsock(7))."""
 
+VSOCK_HOST: Final = 2
+"""The context id of the machine that runs this one (VMADDR_CID_HOST)."""
+
+VSOCK_PEERS: Final = (VSOCK_HOST,)
+"""Who is let in at a vsock port. Not VMADDR_CID_LOCAL, 1: with the vsock_loopback module that is every local user."""
+
+MOST_VSOCK_PEERS: Final = 16
+"""Peers that one address may name; beyond the host there is hardly a reason for one more."""
+
 _MODE_OPTION = ",mode="
+_CID_OPTION = ",cid="
 _PORT_FORMS = (
-    "unix-listen:PATH[,mode=0600], unix-connect:PATH, device:PATH, virtio:NAME, vsock-listen:CID:PORT, fd:N"
+    "unix-listen:PATH[,mode=0600], unix-connect:PATH, device:PATH, virtio:NAME,"
+    " vsock-listen:[CID:]PORT[,cid=2], fd:N"
 )
-_DIAL_FORMS = "unix:PATH, device:PATH"
+_DIAL_FORMS = "unix:PATH, device:PATH, vsock:CID:PORT"
 
 
 class AddressError(GuestmuxError):
@@ -87,13 +98,17 @@ class VsockListen:
     Attributes:
         cid: our own context id; MAX_VSOCK for any.
         port: the port's number.
+        peers: the context ids that are let in.
     """
 
     cid: int
     port: int
+    peers: tuple[int, ...] = VSOCK_PEERS
 
     def __str__(self) -> str:
-        return f"vsock-listen:{self.cid}:{self.port}"
+        ours = "" if self.cid == MAX_VSOCK else f"{self.cid}:"
+        named = () if self.peers == VSOCK_PEERS else self.peers
+        return f"vsock-listen:{ours}{self.port}{''.join(f'{_CID_OPTION}{cid}' for cid in named)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +131,24 @@ class Unix:
         return f"unix:{self.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class Vsock:
+    """A guest's vsock port that a host dials.
+
+    Attributes:
+        cid: the guest's context id.
+        port: the port's number.
+    """
+
+    cid: int
+    port: int
+
+    def __str__(self) -> str:
+        return f"vsock:{self.cid}:{self.port}"
+
+
 PortAddress: TypeAlias = UnixListen | UnixConnect | Device | Virtio | VsockListen | InheritedFd
-DialAddress: TypeAlias = Unix | Device
+DialAddress: TypeAlias = Unix | Device | Vsock
 
 
 def parse_port_address(text: str) -> PortAddress:
@@ -155,6 +186,8 @@ def parse_dial_address(text: str) -> DialAddress:
             return Unix(_socket_path(text, rest))
         case "device":
             return Device(_path(text, rest))
+        case "vsock":
+            return _vsock(text, rest)
     raise AddressError(f"'{text}' is no address of a guest; accepted are {_DIAL_FORMS}")
 
 
@@ -194,10 +227,25 @@ def _virtio_name(text: str, name: str) -> str:
 
 
 def _vsock_listen(text: str, rest: str) -> VsockListen:
+    place, *peers = rest.split(_CID_OPTION)
+    cid, colon, port = place.rpartition(":")
+    if not _is_vsock(port) or (colon and not _is_vsock(cid)):
+        raise AddressError(f"'{text}': the number of a port must follow, as vsock-listen:1234")
+    if not all(map(_is_vsock, peers)) or len(peers) > MOST_VSOCK_PEERS:
+        raise AddressError(f"'{text}': who is let in is named by context ids, as vsock-listen:1234,cid=2")
+    admitted = tuple(map(int, peers)) or VSOCK_PEERS
+    return VsockListen(int(cid) if colon else MAX_VSOCK, int(port), admitted)
+
+
+def _vsock(text: str, rest: str) -> Vsock:
     cid, _, port = rest.partition(":")
-    if _is_number(cid, 10) and _is_number(port, 10) and max(int(cid), int(port)) <= MAX_VSOCK:
-        return VsockListen(int(cid), int(port))
-    raise AddressError(f"'{text}': a context id and a port must follow, as vsock-listen:3:1234")
+    if _is_vsock(cid) and _is_vsock(port):
+        return Vsock(int(cid), int(port))
+    raise AddressError(f"'{text}': the guest's context id and a port must follow, as vsock:3:1234")
+
+
+def _is_vsock(digits: str) -> bool:
+    return _is_number(digits, 10) and int(digits) <= MAX_VSOCK
 
 
 def _is_number(digits: str, longest: int) -> bool:

@@ -11,28 +11,37 @@ import fcntl
 import os
 import socket
 import stat
+from typing import Any
 
-from guestmux_protocol.addresses import InheritedFd
+from guestmux_protocol.addresses import VSOCK_PEERS, InheritedFd
 from guestmux_transport.char_device import prepare_character_device
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.pipe_errors import NotFoundError, OpenError
-from guestmux_transport.port_accepting import AcceptingPort
+from guestmux_transport.port_accepting import HOSTS_AHEAD, AcceptingPort
 from guestmux_transport.port_device import DevicePort
 from guestmux_transport.reopening import ReopeningPort, Sleep
+from guestmux_transport.vsock_socket import vsock_refusal
 
 
 class InheritedListenPort(AcceptingPort):
-    """A listening stream socket of any family; its socket file, if it has one, belongs to whoever made it."""
+    """A listening stream socket of any family; its socket file, if it has one, belongs to whoever made it.
+
+    Of a vsock socket only the host is let in.
+    """
 
     def __init__(
         self, address: InheritedFd, listening: socket.socket, *, sleep: Sleep = asyncio.sleep
     ) -> None:
-        super().__init__(address, sleep=sleep)
+        self._is_vsock = listening.family == socket.AF_VSOCK
+        super().__init__(address, ahead=HOSTS_AHEAD if self._is_vsock else 0, sleep=sleep)
         self._listening = listening
 
     def _listen(self) -> socket.socket:
         return self._listening
+
+    def _refusal(self, peer: Any) -> str:
+        return vsock_refusal(peer, VSOCK_PEERS) if self._is_vsock else ""
 
     def _release(self) -> None:
         super()._release()
@@ -64,7 +73,8 @@ def open_inherited(address: InheritedFd, *, sleep: Sleep = asyncio.sleep) -> Reo
     """Make the port that fits what the descriptor is; it is taken over and made non-blocking.
 
     Raises:
-        OpenError: it is not open, or neither a stream socket nor a character device.
+        OpenError: it is not open, or neither a stream socket nor a character device, or a vsock socket whose peer
+            is not the host.
     """
     fd = address.number
     try:
@@ -85,4 +95,9 @@ def _socket_port(address: InheritedFd, inherited: socket.socket, sleep: Sleep) -
         raise OpenError(f"{address}: not a stream socket")
     if inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return InheritedListenPort(address, inherited, sleep=sleep)
+    if inherited.family == socket.AF_VSOCK and (
+        refusal := vsock_refusal(inherited.getpeername(), VSOCK_PEERS)
+    ):
+        inherited.close()
+        raise OpenError(f"{address}: {refusal}")
     return ConnectedPort(address, inherited, sleep=sleep)

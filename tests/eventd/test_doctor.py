@@ -360,6 +360,18 @@ def test_a_descriptor_cannot_be_looked_at(root: Path) -> None:
     assert found.level == "note"
 
 
+@pytest.mark.parametrize(
+    ("has", "level", "what"), [(False, "problem", "no vsock"), (True, "note", "/dev/vsock")]
+)
+def test_a_vsock_port_needs_a_vsock(root: Path, has: bool, level: str, what: str) -> None:
+    if has:
+        (root / "dev").mkdir(exist_ok=True)
+        (root / "dev/vsock").touch()
+    (found,) = ports.check_ports(Machine(root), config_of("vsock-listen:1234"))
+    assert found.level == level
+    assert what in found.what
+
+
 def test_the_udev_rule(root: Path) -> None:
     machine = Machine(root)
     assert ports.check_udev_rule(machine).level == "problem"

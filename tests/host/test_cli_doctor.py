@@ -22,7 +22,9 @@ from guestmux.cli import exits, guest_checks
 from guestmux.cli.app import run
 from guestmux.cli.socket_checks import check_others
 from guestmux.guest import ADDRESS_VARIABLE
-from guestmux_protocol.addresses import Unix
+from guestmux_protocol.addresses import Unix, Vsock
+from guestmux_transport import dial
+from guestmux_transport.pipe_errors import RefusedError
 from tests.support.dbus_daemon import private_bus
 from tests.support.eventd import running_eventd
 from tests.support.pipes import pty_pair
@@ -336,3 +338,15 @@ async def test_a_stock_agent(doctor: Doctor, path: str) -> None:
     assert found["agent"]["level"] == "note"
     assert found["agent"]["what"].startswith("a stock qemu-ga ")
     assert (found["clock"]["level"], found["clock"]["what"]) == ("ok", "as ours")
+
+
+async def test_a_vsock_that_nobody_answers_at(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: Vsock) -> None:
+        raise RefusedError("vsock:7:1234: the machine is there, but nobody listens at that port")
+
+    monkeypatch.setattr(dial, "dial_vsock", refuse)
+    status, found = await doctor("vsock:7:1234")
+    assert status == exits.FAILED
+    assert "vhost-vsock" in found["vsock"]["what"]
+    assert "nobody listens at that port" in found["connection"]["what"]
+    assert "vsock-listen:1234" in found["connection"]["do"]

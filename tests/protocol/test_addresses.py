@@ -1,8 +1,11 @@
 import pytest
 
 from guestmux_protocol.addresses import (
+    MAX_VSOCK,
+    MOST_VSOCK_PEERS,
     UNIX_PATH_BYTES,
     VIRTIO_NAME_BYTES,
+    VSOCK_HOST,
     AddressError,
     Device,
     DialAddress,
@@ -12,6 +15,7 @@ from guestmux_protocol.addresses import (
     UnixConnect,
     UnixListen,
     Virtio,
+    Vsock,
     VsockListen,
     parse_dial_address,
     parse_port_address,
@@ -33,7 +37,9 @@ LONGEST_PATH = "/" + "p" * (UNIX_PATH_BYTES - 1)
         (f"device:{LONGEST_PATH}longer", Device(f"{LONGEST_PATH}longer")),
         ("virtio:org.qemu.guest_agent.0", Virtio("org.qemu.guest_agent.0")),
         ("vsock-listen:3:1234", VsockListen(3, 1234)),
-        ("vsock-listen:4294967295:4294967295", VsockListen(0xFFFFFFFF, 0xFFFFFFFF)),
+        ("vsock-listen:1234", VsockListen(MAX_VSOCK, 1234, (VSOCK_HOST,))),
+        ("vsock-listen:1234,cid=1,cid=2", VsockListen(MAX_VSOCK, 1234, (1, 2))),
+        ("vsock-listen:3:4294967295,cid=4294967295", VsockListen(3, 0xFFFFFFFF, (0xFFFFFFFF,))),
         ("fd:3", InheritedFd(3)),
         ("fd:0", InheritedFd(0)),
     ],
@@ -44,15 +50,28 @@ def test_a_port_address_is_parsed_and_written_back(text: str, address: PortAddre
 
 
 @pytest.mark.parametrize(
-    ("text", "address"), [("unix:/run/x", Unix("/run/x")), ("device:/dev/pts/4", Device("/dev/pts/4"))]
+    ("text", "address"),
+    [
+        ("unix:/run/x", Unix("/run/x")),
+        ("device:/dev/pts/4", Device("/dev/pts/4")),
+        ("vsock:3:1234", Vsock(3, 1234)),
+        ("vsock:4294967295:4294967295", Vsock(MAX_VSOCK, MAX_VSOCK)),
+    ],
 )
 def test_a_dial_address_is_parsed_and_written_back(text: str, address: DialAddress) -> None:
     assert parse_dial_address(text) == address
     assert str(address) == text
 
 
-def test_the_default_mode_may_be_written_out() -> None:
-    assert str(parse_port_address("unix-listen:/x,mode=600")) == "unix-listen:/x"
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("unix-listen:/x,mode=600", "unix-listen:/x"),
+        ("vsock-listen:4294967295:7,cid=2", "vsock-listen:7"),
+    ],
+)
+def test_defaults_may_be_written_out(text: str, written: str) -> None:
+    assert str(parse_port_address(text)) == written
 
 
 @pytest.mark.parametrize(
@@ -79,11 +98,17 @@ def test_the_default_mode_may_be_written_out() -> None:
         ("virtio:a/b", "name of a virtio port must follow"),
         ("virtio:a\0", "name of a virtio port must follow"),
         ("virtio:" + "n" * (VIRTIO_NAME_BYTES + 1), "at most 255 bytes"),
-        ("vsock-listen:", "as vsock-listen:3:1234"),
-        ("vsock-listen:3", "as vsock-listen:3:1234"),
-        ("vsock-listen:3:x", "as vsock-listen:3:1234"),
-        ("vsock-listen:3:4294967296", "as vsock-listen:3:1234"),
-        ("vsock-listen:-1:1", "as vsock-listen:3:1234"),
+        ("vsock-listen:", "as vsock-listen:1234"),
+        ("vsock-listen::1", "as vsock-listen:1234"),
+        ("vsock-listen:3:", "as vsock-listen:1234"),
+        ("vsock-listen:3:x", "as vsock-listen:1234"),
+        ("vsock-listen:3:4294967296", "as vsock-listen:1234"),
+        ("vsock-listen:-1:1", "as vsock-listen:1234"),
+        ("vsock-listen:1:2:3", "as vsock-listen:1234"),
+        ("vsock-listen:1,cid=", "by context ids, as vsock-listen:1234,cid=2"),
+        ("vsock-listen:1,cid=host", "by context ids"),
+        ("vsock-listen:1,cid=2,3", "by context ids"),
+        ("vsock-listen:1" + ",cid=2" * (MOST_VSOCK_PEERS + 1), "by context ids"),
         ("fd:", "as fd:3"),
         ("fd:-1", "as fd:3"),
         ("fd:٣", "as fd:3"),
@@ -97,11 +122,19 @@ def test_what_is_no_port_address_is_refused_with_the_reason(text: str, reason: s
 
 @pytest.mark.parametrize("text", ["", "unix-listen:/x", "fd:3", "virtio:x"])
 def test_what_is_no_dial_address_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises(AddressError, match="accepted are unix:PATH, device:PATH"):
+    with pytest.raises(AddressError, match="accepted are unix:PATH, device:PATH, vsock:CID:PORT"):
         parse_dial_address(text)
 
 
 @pytest.mark.parametrize("text", ["unix:", "device:", "unix:a\0b"])
 def test_a_dial_address_needs_a_path(text: str) -> None:
     with pytest.raises(AddressError, match="path"):
+        parse_dial_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["vsock:", "vsock:3", "vsock::1234", "vsock:3:", "vsock:-1:1", "vsock:3:4294967296"]
+)
+def test_a_vsock_is_dialled_by_two_numbers(text: str) -> None:
+    with pytest.raises(AddressError, match="as vsock:3:1234"):
         parse_dial_address(text)

@@ -1,4 +1,4 @@
-"""vsock over the kernel's loopback, where it has one."""
+"""The vsock port, over the kernel's loopback where it has one."""
 
 from __future__ import annotations
 
@@ -7,63 +7,67 @@ import socket
 
 import pytest
 
-from guestmux_protocol.addresses import MAX_VSOCK, VsockListen
-from guestmux_transport.pipe_errors import BusyError, NotFoundError, OpenError
+from guestmux_protocol.addresses import MAX_VSOCK, Vsock, VsockListen
+from guestmux_transport.dial import dial
+from guestmux_transport.pipe_errors import BusyError, NotFoundError, OpenError, RefusedError
 from guestmux_transport.port import open_port
 from guestmux_transport.port_vsock_listen import VsockListenPort
-from tests.support.pipes import hosts_of
+from tests.support.pipes import hosts_of, our_messages, receive_exactly, turns
+from tests.support.vsock import LOCAL, free_vsock_port, needs_vsock_loopback
 
 pytestmark = pytest.mark.anyio
 
-LOCAL = 1
-"""VMADDR_CID_LOCAL: this very machine, by the vsock_loopback transport."""
 
-
-def lacks_loopback() -> str:
-    """Why there is none; "" where there is."""
-    try:
-        with socket.socket(socket.AF_VSOCK) as listener, socket.socket(socket.AF_VSOCK) as dialer:
-            listener.bind((MAX_VSOCK, MAX_VSOCK))
-            listener.listen()
-            dialer.settimeout(0.3)
-            dialer.connect((LOCAL, listener.getsockname()[1]))
-    except OSError as error:
-        return f"vsock loopback: {error}"
-    return ""
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_VSOCK) as probe:
-        probe.bind((MAX_VSOCK, MAX_VSOCK))
-        return int(probe.getsockname()[1])
-
-
-WHY_NOT = lacks_loopback()
-
-
-@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
-async def test_a_host_comes_by_vsock() -> None:
-    address = VsockListen(MAX_VSOCK, free_port())
+@needs_vsock_loopback
+async def test_a_host_that_is_named_dials_the_port() -> None:
+    address = VsockListen(MAX_VSOCK, free_vsock_port(), (LOCAL,))
     port = VsockListenPort(address)
     port.open_now()
-    with socket.socket(socket.AF_VSOCK) as host:
-        host.connect((LOCAL, address.port))
-        host.send(b"hello")
-        async with hosts_of(port) as hosts:
-            pipe = await anext(hosts)
-            assert await pipe.receive() == b"hello"
-            pipe.write(b"back")
-            assert host.recv(10) == b"back"
+    async with hosts_of(port) as hosts:
+        host = await dial(Vsock(LOCAL, address.port))
+        host.write(b"hello")
+        guest = await anext(hosts)
+        assert await receive_exactly(guest, 5) == b"hello"
+        guest.write(b"back")
+        assert await receive_exactly(host, 4) == b"back"
+        host.close()
+        assert await guest.receive() == b""
+
+
+@needs_vsock_loopback
+async def test_who_is_not_named_is_closed_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    address = VsockListen(MAX_VSOCK, free_vsock_port())
+    port = VsockListenPort(address)
+    async with hosts_of(port):
+        port.open_now()
+        stranger = await dial(Vsock(LOCAL, address.port))
+        assert await stranger.receive() == b""
+        stranger.close()
+    assert "refused vsock peer 1:" in our_messages(caplog)[-1]
+
+
+@needs_vsock_loopback
+async def test_a_port_that_is_listened_at_is_busy_and_another_refuses() -> None:
+    address = VsockListen(MAX_VSOCK, free_vsock_port())
     with socket.socket(socket.AF_VSOCK) as holder:
         holder.bind((MAX_VSOCK, address.port))
         holder.listen()
         with pytest.raises(BusyError):
             VsockListenPort(address).open_now()
+    with pytest.raises(RefusedError, match="nobody listens at that port"):
+        await dial(Vsock(LOCAL, address.port))
 
 
-@pytest.mark.parametrize(("number", "kind"), [(errno.EAFNOSUPPORT, NotFoundError), (errno.EMFILE, OpenError)])
-async def test_a_kernel_without_vsock_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[OpenError]
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (errno.EAFNOSUPPORT, NotFoundError, "no vsock"),
+        (errno.EMFILE, OpenError, "open files"),
+        (errno.EADDRNOTAVAIL, OpenError, "another context id"),
+    ],
+)
+async def test_a_port_that_cannot_be_had_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[OpenError], text: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, "no")
@@ -71,5 +75,6 @@ async def test_a_kernel_without_vsock_is_told_so(
     monkeypatch.setattr(socket, "socket", refuse)
     port = open_port(VsockListen(3, 1234))
     assert isinstance(port, VsockListenPort)
-    with pytest.raises(kind, match="vsock-listen:3:1234"):
+    with pytest.raises(kind, match=f"vsock-listen:3:1234: .*{text}"):
         port.open_now()
+    await turns()

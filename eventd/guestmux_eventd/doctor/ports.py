@@ -31,6 +31,8 @@ UDEV_RULES = tuple(
     f"{folder}/udev/rules.d/60-guestmux.rules" for folder in ("/etc", "/run", "/usr/lib", "/lib")
 )
 
+VSOCK = "/dev/vsock"
+
 HAND_OVER = "udevadm trigger --action=change --subsystem-match=virtio-ports"
 BESIDE_STOCK = f"to give it to eventd: systemctl mask --now qemu-guest-agent, then {HAND_OVER}"
 SEE_JOURNAL = "journalctl -u guestmux-eventd has the reason"
@@ -57,7 +59,7 @@ def check_port(machine: Machine, address: PortAddress) -> Finding:
         case InheritedFd():
             return note(check, "a descriptor that eventd was started with cannot be looked at from here")
         case VsockListen():
-            return note(check, "who listens at a vsock port cannot be looked at from here")
+            return note(check, f"this machine has {VSOCK}; who listens there cannot be looked at from here")
         case UnixConnect():
             return ok(check, "the socket is there; eventd dials it")
         case UnixListen(path):
@@ -106,7 +108,9 @@ def _missing(machine: Machine, address: PortAddress) -> str:
         case Device(path) | UnixConnect(path) | UnixListen(path):
             if not machine.path(path).exists():
                 return f"there is no {path}"
-        case InheritedFd() | VsockListen():
+        case VsockListen():
+            return "" if machine.path(VSOCK).exists() else "this machine has no vsock"
+        case InheritedFd():
             return ""
     return ""
 
@@ -115,6 +119,8 @@ def _check_missing(address: PortAddress, what: str, *, lacks_all: bool) -> Findi
     match address:
         case Virtio(name):
             do = f"on the host: -device virtserialport,name={name},chardev=..., or libvirt's <channel>"
+        case VsockListen():
+            do = "on the host: -device vhost-vsock-pci,guest-cid=..., or libvirt's <vsock>"
         case UnixListen():
             # eventd itself makes it, so there is no machine that lacks it.
             return problem(f"port {address}", what, f"is eventd running? {SEE_JOURNAL}")

@@ -16,7 +16,7 @@ from guestmux.cli.socket_checks import START_QEMU, check_others, check_path
 from guestmux.cli.usage import examples
 from guestmux.errors import ConnectError, GuestmuxError, RemoteError
 from guestmux.guest import ADDRESS_VARIABLE, connect
-from guestmux_protocol.addresses import AddressError, DialAddress, parse_dial_address
+from guestmux_protocol.addresses import AddressError, DialAddress, Vsock, parse_dial_address
 from guestmux_protocol.findings import Finding, as_lines, exit_status, ok, problem
 from guestmux_protocol.findings import as_json as findings_json
 from guestmux_transport.pipe_errors import OpenError, RefusedError
@@ -82,7 +82,7 @@ async def _connect(address: DialAddress, timeout: float, others: Finding | None)
             async for finding in check_guest(guest):
                 findings.append(finding)  # noqa: PERF401 - what was found before the connection is lost must stay
     except ConnectError as error:
-        findings.append(_not_connected(error, others))
+        findings.append(_not_connected(address, error, others))
     except GuestmuxError as error:
         findings.append(problem("calls", str(error), f"try again; {GUEST_DOCTOR}"))
     except RemoteError as error:
@@ -90,7 +90,10 @@ async def _connect(address: DialAddress, timeout: float, others: Finding | None)
     return findings
 
 
-def _not_connected(error: ConnectError, others: Finding | None) -> Finding:
+def _not_connected(address: DialAddress, error: ConnectError, others: Finding | None) -> Finding:
+    if error.__cause__ is not None and isinstance(address, Vsock):
+        do = f"does eventd have a port vsock-listen:{address.port}, and the machine guest-cid={address.cid}? "
+        return problem("connection", str(error), f"{do}{GUEST_DOCTOR}")
     if isinstance(error.__cause__, RefusedError):
         return problem("connection", f"{error}: the QEMU that made the socket is gone", START_QEMU)
     if isinstance(error.__cause__, OpenError):

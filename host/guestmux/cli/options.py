@@ -82,7 +82,8 @@ def connecting(function: Function) -> Function:
         metavar="ADDRESS",
         expose_value=False,
         callback=_set_address,
-        help=f"The guest: unix:PATH of its port's socket on this host, or device:PATH. Default: ${ADDRESS_VARIABLE}.",
+        help="The guest: unix:PATH of its port's socket on this host, device:PATH, or vsock:CID:PORT."
+        f" Default: ${ADDRESS_VARIABLE}.",
     )
     timeout = click.option(
         "--connect-timeout",

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from guestmux_protocol.addresses import Device, DialAddress, Unix
+from guestmux_protocol.addresses import Device, DialAddress, Unix, Vsock
 from guestmux_protocol.findings import Finding, note, ok, problem
 from guestmux_transport.unix_table import UNIX_TABLE, sockets_at
 
@@ -16,7 +16,9 @@ START_QEMU = (
     "start the machine; or is the path that of its chardev, server=on? virsh dumpxml, or QEMU's command line"
 )
 
-_KINDS: dict[type[DialAddress], tuple[Callable[[int], bool], str]] = {
+VHOST_VSOCK = Path("/dev/vhost-vsock")
+
+_KINDS: dict[type[Unix | Device], tuple[Callable[[int], bool], str]] = {
     Unix: (stat.S_ISSOCK, "socket"),
     Device: (stat.S_ISCHR, "character device"),
 }
@@ -24,6 +26,18 @@ _KINDS: dict[type[DialAddress], tuple[Callable[[int], bool], str]] = {
 
 def check_path(address: DialAddress) -> Finding:
     """Whether the address is there, and this user may use it."""
+    if isinstance(address, Vsock):
+        return _check_vsock()
+    return _check_file(address)
+
+
+def _check_vsock(vhost: Path = VHOST_VSOCK) -> Finding:
+    if vhost.exists():
+        return ok("vsock", f"this host has {vhost}")
+    return note("vsock", f"this host has no {vhost}, so QEMU's guests have no vsock", "modprobe vhost_vsock")
+
+
+def _check_file(address: Unix | Device) -> Finding:
     path = address.path
     try:
         status = Path(path).stat()
