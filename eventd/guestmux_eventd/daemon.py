@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from guestmux_eventd.links import BusLinks
 from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.manager import Manager
 from guestmux_eventd.native import NativeCommands
+from guestmux_eventd.network_source import NetworkSource, open_netlink
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.router import Router
@@ -105,6 +107,7 @@ class Daemon:
                     tasks.start_soon(self._serve_port, config, port)
                 tasks.start_soon(self._router.run)
                 tasks.start_soon(self._keep_bus)
+                tasks.start_soon(self._follow_network)
                 if self._backend:
                     tasks.start_soon(self._backend.run)
                 await self._bus_tried.wait()
@@ -126,6 +129,12 @@ class Daemon:
     def _dialect(self, config: PortConfig) -> Dialect:
         limits = Limits(message_bytes=self._config.max_message)
         return QmpDialect(limits) if config.dialect == "qmp" else QgaDialect(limits)
+
+    async def _follow_network(self) -> None:
+        try:
+            await NetworkSource(open_netlink(os.environ), self._publish).run()
+        except OSError as error:
+            logger.warning("no NETWORK_CHANGED events: %s; is guestmux-netlink.socket there?", error.strerror)
 
     async def _keep_bus(self) -> None:
         """Stay on the bus; the ports live on without it."""

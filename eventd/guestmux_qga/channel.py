@@ -24,9 +24,7 @@ from guestmux_transport.port_device import DevicePort
 from guestmux_transport.port_fd import InheritedListenPort, open_inherited
 from guestmux_transport.port_unix_listen import UnixListenPort
 from guestmux_transport.port_vsock_listen import VsockListenPort
-
-ACTIVATED_FD = 3
-"""The first descriptor of systemd's socket activation (SD_LISTEN_FDS_START in sd_listen_fds(3))."""
+from guestmux_transport.socket_activation import FIRST_FD, passed_fds
 
 SERIAL_SPEED = termios.B38400
 """Bits a second on isa-serial (GA_CHANNEL_BAUDRATE_DEFAULT in qga/channel-posix.c)."""
@@ -48,9 +46,7 @@ def activated(options: Options, environment: Mapping[str, str]) -> bool:
     Raises:
         ConfigurationError: more than one, or one that is not listened at.
     """
-    if environment.get("LISTEN_PID") != str(os.getpid()) or not environment.get("LISTEN_FDS", "").isdecimal():
-        return False
-    number = int(environment["LISTEN_FDS"])
+    number = len(passed_fds(environment))
     if number > 1:
         raise ConfigurationError("guestmux-qga only supports listening on one socket")
     if number:
@@ -126,7 +122,7 @@ def _umask() -> int:
 
 def _activated_method() -> str:
     try:
-        with socket.socket(fileno=ACTIVATED_FD) as inherited:
+        with socket.socket(fileno=FIRST_FD) as inherited:
             method = _ACTIVATED_METHODS.get(socket.AddressFamily(inherited.family))
             inherited.detach()
     except OSError as error:
@@ -137,7 +133,7 @@ def _activated_method() -> str:
 
 
 def _activated_port() -> InheritedListenPort:
-    port = open_inherited(InheritedFd(ACTIVATED_FD))
+    port = open_inherited(InheritedFd(FIRST_FD))
     if not isinstance(port, InheritedListenPort):
         raise ConfigurationError(_UNFIT)
     return port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType, field
 
@@ -104,6 +104,33 @@ class PowerSleep(Data, frozen=True, kw_only=True):
 @event(EVENTS, "POWER_RESUME")
 class PowerResume(Data, frozen=True, kw_only=True):
     """The guest came back from suspend or hibernation."""
+
+
+class NetworkAddress(Data, frozen=True, kw_only=True):
+    """An address of an interface, as guest-network-get-interfaces has it."""
+
+    ip_address: str
+    ip_address_type: Literal["ipv4", "ipv6"]
+    prefix: Annotated[int, doc("Bits of the network's part.")]
+
+
+class NetworkInterface(Data, frozen=True, kw_only=True):
+    """A network interface."""
+
+    name: str
+    up: Annotated[bool, doc("It is switched on and has a carrier.")]
+    hardware_address: Annotated[str | UnsetType, doc("As `52:54:00:12:34:56`.")] = UNSET
+    ip_addresses: list[NetworkAddress] = []
+
+
+@event(EVENTS, "NETWORK_CHANGED", keep="last")
+class NetworkChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """An interface or an address came, went, or changed. It tells of all of them, as they are now."""
+
+    interfaces: list[NetworkInterface]
+    truncated: Annotated[
+        bool, doc("There are more than an event holds; guest-network-get-interfaces has all.")
+    ] = False
 
 
 @event(EVENTS, "EVENTS_LOST", keep="none")

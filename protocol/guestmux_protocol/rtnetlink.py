@@ -86,8 +86,8 @@ class Message:
 
     @property
     def ends(self) -> bool:
-        """Whether it is the last of a list."""
-        return self.kind == _NLMSG_DONE
+        """Whether nothing follows that answers the same request."""
+        return self.kind in (_NLMSG_DONE, _NLMSG_ERROR)
 
     @property
     def interrupted(self) -> bool:

@@ -42,15 +42,22 @@ def addresses() -> list[Address]:
     return rtnetlink.addresses(_dump("addresses"))
 
 
-def netlink_socket() -> socket.socket:
-    """A socket of this network namespace, bound, for questions only.
+def netlink_socket(groups: int = 0) -> socket.socket:
+    """A socket of this network namespace, for questions and notices.
+
+    Args:
+        groups: which notices it gets, as `rtnetlink.MULTICAST_GROUPS`.
 
     Raises:
         OSError: this process may not have one.
     """
-    asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
-    asking.bind((0, 0))
-    return asking
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
+    try:
+        netlink.bind((0, groups))
+    except OSError:
+        netlink.close()
+        raise
+    return netlink
 
 
 def _dump(wanted: Wanted) -> list[Message]:

@@ -1,0 +1,51 @@
+"""What eventd tells of the machine itself, from its sandbox: the network, which it has none of."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guest.rig import Guest, booted_guest
+from tests.support.wire_host import WireHost
+
+pytestmark = pytest.mark.guest
+
+# The ioctls of netdevice(7) by the guest's own python3: it has no ip(8).
+SWITCH = """
+import fcntl, socket, struct, sys
+SIOCSIFFLAGS = 0x8914
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", sys.argv[1] == "up"))
+"""
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    with booted_guest() as guest:
+        yield guest
+
+
+def switch(guest: Guest, state: str) -> None:
+    guest.run(["python3", "-c", SWITCH, state])
+
+
+def test_links_and_addresses_are_told_as_they_change(guest: Guest) -> None:
+    with WireHost(guest.port("qmp")).greeted() as host:
+        host.ask("guest-event-subscribe", events=["NETWORK_*"])
+        switch(guest, "down")
+        [down] = host.event("NETWORK_CHANGED")["interfaces"]
+        assert (down["name"], down["up"]) == ("lo", False)
+        switch(guest, "up")
+        [up] = host.event("NETWORK_CHANGED")["interfaces"]
+        assert up["up"] is True
+        assert up["ip-addresses"][0] == {"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}
+
+
+def test_a_notice_does_not_start_an_eventd_that_was_stopped(guest: Guest) -> None:
+    guest.systemctl("stop", "guestmux-eventd.service")
+    switch(guest, "down")
+    switch(guest, "up")
+    assert (
+        guest.run(["systemctl", "is-active", "guestmux-eventd.service"], check=False).stdout.strip()
+        == "inactive"
+    )
+    guest.systemctl("start", "guestmux-eventd.service")
