@@ -21,6 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from guestmux import guest as asynchronous
 from guestmux.blocking_calls import GuestCalls
+from guestmux.blocking_stream import GuestStream
 from guestmux.calls import ACTIVE
 from guestmux.event import Item
 from guestmux.event_queue import MAX_EVENTS
@@ -116,7 +117,7 @@ class Guest(GuestCalls):
 
     @property
     def dialect(self) -> str:
-        """What the port speaks: `qmp` or `qga`."""
+        """What the port speaks: `mux`, `qmp` or `qga`."""
         return self._guest.dialect
 
     @property
@@ -139,6 +140,28 @@ class Guest(GuestCalls):
         return self._wait_for(
             self._guest.call, command, arguments, session=session, wait=wait, timeout=timeout, **more
         )
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether streams can be opened, as on a port that speaks `mux`."""
+        return self._guest.has_streams
+
+    def stream(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        session: str | None = None,
+        wait: float | None = None,
+        timeout: float | None = None,
+        **more: Any,
+    ) -> GuestStream:
+        """Open a stream; see `guestmux.Guest.stream`."""
+        opened = self._wait_for(
+            self._guest.stream, command, arguments, session=session, wait=wait, timeout=timeout, **more
+        )
+        return GuestStream(self._portal, opened)
 
     def events(
         self,
@@ -246,13 +269,13 @@ class Guest(GuestCalls):
 
 @contextmanager
 def connect(
-    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True
+    address: str | None = None, *, timeout: float = CONNECT_TIMEOUT, reconnect: bool = True, mux: bool = True
 ) -> Iterator[Guest]:
     """Connect to a guest, and stay connected until the block ends; see `guestmux.connect`."""
     with (
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(
-            asynchronous.connect(address, timeout=timeout, reconnect=reconnect)
+            asynchronous.connect(address, timeout=timeout, reconnect=reconnect, mux=mux)
         ) as guest,
     ):
         yield Guest(portal, guest)

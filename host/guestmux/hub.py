@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakSet
 
 import msgspec
 
 from guestmux.errors import GuestmuxError, UnexpectedReply
-from guestmux.event import from_wire
+from guestmux.event import SizedEvent
 from guestmux.stream import EventStream
-from guestmux_protocol import messages
 from guestmux_protocol.commands import Position, Subscription
 from guestmux_protocol.errors import RemoteError
 from guestmux_protocol.patterns import MAX_PATTERNS
@@ -71,12 +70,11 @@ class EventHub:
 
         return subscribed
 
-    def dispatch(self, message: messages.Event, size: int) -> None:
-        """Give an event to every stream that wants it."""
-        event = from_wire(message)
+    def dispatch(self, events: Sequence[SizedEvent]) -> None:
+        """Give events to every stream that wants them."""
         streams = self.streams
         for stream in streams:
-            stream.feed(event, size)
+            stream.feed(events)
         if not streams:
             self._on_unwanted()
 

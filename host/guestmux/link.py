@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
 from msgspec import UNSET
 
 from guestmux.errors import ConnectError, ConnectionLost, GuestmuxError, remote_error
+from guestmux.event import SizedEvent, from_wire
 from guestmux_protocol import messages
 from guestmux_protocol.addresses import DialAddress
 from guestmux_protocol.client import ClientConnection, ClientState, Connected, Garbled, Received
@@ -22,8 +23,8 @@ from guestmux_transport.pipe_errors import OpenError, PipeClosed
 SYNC_ID_BITS = 53
 """Random bits of a connection's number: unlikely to meet an earlier one, and exact in any JSON reader."""
 
-OnEvent = Callable[[messages.Event, int], None]
-"""Takes an event and about how many bytes it had on the wire."""
+OnEvents = Callable[[Sequence[SizedEvent]], None]
+"""Takes events, in order."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Link:
 
     Args:
         pipe: the bytes.
-        on_event: called for every event.
+        on_events: called for all events.
         on_restart: called when the guest's side restarted under the connection.
         on_change: called when `ready` may have changed.
     """
@@ -41,13 +42,13 @@ class Link:
     def __init__(
         self,
         pipe: Pipe,
-        on_event: OnEvent,
+        on_events: OnEvents,
         on_restart: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
         self._pipe = pipe
         self._connection = ClientConnection(secrets.randbits(SYNC_ID_BITS))
-        self._on_event = on_event
+        self._on_events = on_events
         self._on_restart = on_restart
         self._on_change = on_change
         self._calls: dict[Any, _Call] = {}
@@ -168,12 +169,12 @@ class Link:
 
     def _dispatch(self, message: Received, size: int) -> None:
         if isinstance(message, messages.Event):
-            self._on_event(message, size)
+            self._on_events([(from_wire(message), size)])
         elif isinstance(message, messages.Reply | messages.ErrorReply):
             self._reply(message)
         elif isinstance(message, Connected):
             self._connected(message)
-        else:
+        elif isinstance(message, Garbled):
             self._garbled(message)
 
     def _reply(self, reply: messages.Reply | messages.ErrorReply) -> None:
@@ -229,7 +230,7 @@ def _shown(untrusted_id: Any) -> str:
 async def open_link(
     address: DialAddress,
     timeout: float,
-    on_event: OnEvent,
+    on_events: OnEvents,
     on_restart: Callable[[str], None],
     on_change: Callable[[], None],
 ) -> Link:
@@ -238,7 +239,7 @@ async def open_link(
     Args:
         address: where.
         timeout: seconds for all of it.
-        on_event: see `Link`.
+        on_events: see `Link`.
         on_restart: see `Link`.
         on_change: see `Link`.
 
@@ -249,7 +250,7 @@ async def open_link(
         pipe = await dial(address)
     except OpenError as error:
         raise ConnectError(str(error)) from error
-    link = Link(pipe, on_event, on_restart, on_change)
+    link = Link(pipe, on_events, on_restart, on_change)
     established = False
     try:
         with anyio.move_on_after(timeout):

@@ -9,7 +9,7 @@ from typing import Self
 import anyio
 
 from guestmux.errors import GuestmuxError, NotConnected
-from guestmux.event import EVENTS_LOST, Disconnected, Event, Item, Reconnected, gap_from
+from guestmux.event import EVENTS_LOST, Disconnected, Event, Item, Reconnected, SizedEvent, gap_from
 from guestmux.event_queue import MAX_EVENTS, EventQueue
 from guestmux_protocol.commands import Position, Snapshot, Subscription
 from guestmux_protocol.errors import RemoteError
@@ -45,7 +45,8 @@ class EventStream:
         self.wanted = EventFilter(patterns)
         self._begin = begin
         self._since = since
-        self._position = since
+        self._epoch: str | None = None if since is None else since.epoch
+        self._seq = 0 if since is None else since.seq
         self._snapshot: Snapshot | None = None
         self._queue = EventQueue(max_events)
         self._grown = anyio.Event()
@@ -72,7 +73,7 @@ class EventStream:
     @property
     def position(self) -> Position | None:
         """The last event that was put in the queue; give it as `since` to continue later."""
-        return self._position
+        return None if self._epoch is None else Position(epoch=self._epoch, seq=self._seq)
 
     @property
     def begun(self) -> bool:
@@ -121,23 +122,25 @@ class EventStream:
         if not self._closed:
             await self.begin()
         while not self._queue and self.alive:
-            await self._grown.wait()
             self._grown = anyio.Event()
+            await self._grown.wait()
         if self._closed:
             raise StopAsyncIteration
         if not self._queue and self._ended is not None:
             raise self._ended
         return self._queue.take()
 
-    def feed(self, event: Event, size: int) -> None:
-        """Take an event from the guest, about `size` bytes on the wire."""
+    def feed(self, events: Iterable[SizedEvent]) -> None:
+        """Take events from the guest."""
         if not self.begun or self._closed:
             return
-        if event.name == EVENTS_LOST:
-            self._lost(event)
-        elif event.name in self.wanted and self._advance(event):
-            self._queue.put(event, size)
-            self._grown.set()
+        wanted, put = self.wanted, self._queue.put
+        for event, size in events:
+            if event.name == EVENTS_LOST:
+                self._lost(event)
+            elif event.name in wanted and self._advance(event):
+                put(event, size)
+        self._grown.set()
 
     def subscribed(self, answer: Subscription, *, resume: bool = True) -> None:
         """The guest answered a subscription that this stream is part of.
@@ -149,17 +152,20 @@ class EventStream:
         latest = Position(epoch=answer.epoch, seq=answer.seq)
         if self._snapshot is None:
             self._snapshot = answer.snapshot
-            self._position = self._since or latest
+            self._go_to(self._since or latest)
         else:
             self._subscribed_again(latest, answer.snapshot, resume)
         self._interrupted = False
 
     def _subscribed_again(self, latest: Position, snapshot: Snapshot, resume: bool) -> None:
-        resumed = resume and self._position is not None and self._position.epoch == latest.epoch
+        resumed = resume and self._epoch == latest.epoch
         if self._interrupted or not resumed:
             self._notice(Reconnected(latest.epoch, latest.seq, snapshot, resumed))
         if not resume:
-            self._position = latest
+            self._go_to(latest)
+
+    def _go_to(self, position: Position) -> None:
+        self._epoch, self._seq = position.epoch, position.seq
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone, or the guest forgot the subscription."""
@@ -178,17 +184,17 @@ class EventStream:
         self._grown.set()
 
     def _lost(self, event: Event) -> None:
-        gap = gap_from(event, self._position or Position(epoch="", seq=0))
+        gap = gap_from(event, self.position or Position(epoch="", seq=0))
         if gap is not None:
-            self._position = Position(epoch=event.epoch, seq=gap.last)
+            self._go_to(Position(epoch=event.epoch, seq=gap.last))
             self._notice(gap)
 
     def _advance(self, event: Event) -> bool:
         """Note the event's number. False: this stream had it, or began after it."""
-        seq, known = event.seq, self._position
+        seq, epoch = event.seq, event.epoch
         if seq is None:
             return True
-        if known is not None and known.epoch == event.epoch and seq <= known.seq:
+        if epoch == self._epoch and seq <= self._seq:
             return False
-        self._position = Position(epoch=event.epoch, seq=seq)
+        self._epoch, self._seq = epoch, seq
         return True

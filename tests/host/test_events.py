@@ -131,8 +131,12 @@ async def test_an_answer_of_another_form(guest: guestmux.Guest, standin: StandIn
 
 async def test_events_of_any_form(guest: guestmux.Guest, standin: StandInGuest) -> None:
     async with guest.events() as stream:
-        standin.send(encode_event(Event("ODD", {}, 99999999999999999, -5)))
-        standin.send(encode_event(Event("ODD", {"seq": "x", "epoch": 5}, -1, -1)))
+        timestamps = (
+            '{"seconds": 99999999999999999, "microseconds": -5}',
+            '{"seconds": -1, "microseconds": -1}',
+        )
+        for data, timestamp in zip(("{}", '{"seq": "x", "epoch": 5}'), timestamps, strict=True):
+            standin.send(f'{{"event": "ODD", "data": {data}, "timestamp": {timestamp}}}\n'.encode())
         standin.send(encode_event(Event("EVENTS_LOST", {"from": "x"}, 0, 0)))
         first, second, gap = await take(stream, 3)
     assert isinstance(first, guestmux.Event)
