@@ -29,6 +29,7 @@ from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.router import Router
 from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_eventd.time_source import TimeSource
 from guestmux_protocol.events import VERIFIED, SessionLogout
 from guestmux_protocol.limits import Limits
 from guestmux_protocol.qga import QgaDialect
@@ -37,6 +38,7 @@ from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_address import system_bus_address
 from guestmux_transport.bus_limits import BusLimits
+from guestmux_transport.clock_alarm import ClockAlarm
 from guestmux_transport.errors import BusError
 from guestmux_transport.held_log import HeldLog
 from guestmux_transport.port import Port, open_port
@@ -108,6 +110,7 @@ class Daemon:
                 tasks.start_soon(self._router.run)
                 tasks.start_soon(self._keep_bus)
                 tasks.start_soon(self._follow_network)
+                tasks.start_soon(self._follow_clock)
                 if self._backend:
                     tasks.start_soon(self._backend.run)
                 await self._bus_tried.wait()
@@ -135,6 +138,17 @@ class Daemon:
             await NetworkSource(open_netlink(os.environ), self._publish).run()
         except OSError as error:
             logger.warning("no NETWORK_CHANGED events: %s; is guestmux-netlink.socket there?", error.strerror)
+
+    async def _follow_clock(self) -> None:
+        try:
+            alarm = ClockAlarm(TimeSource(self._publish).clock_was_set)
+        except OSError as error:
+            logger.warning("no TIME_CHANGED events: %s", error.strerror)
+            return
+        try:
+            await anyio.sleep_forever()
+        finally:
+            alarm.close()
 
     async def _keep_bus(self) -> None:
         """Stay on the bus; the ports live on without it."""

@@ -106,6 +106,13 @@ class PowerResume(Data, frozen=True, kw_only=True):
     """The guest came back from suspend or hibernation."""
 
 
+@event(EVENTS, "TIME_CHANGED")
+class TimeChanged(Data, frozen=True, kw_only=True):
+    """The guest's wall clock was set, or jumped while the machine was stopped; events before it have the old time."""
+
+    offset: Annotated[float, doc("Seconds by which it jumped; negative: back.")]
+
+
 class NetworkAddress(Data, frozen=True, kw_only=True):
     """An address of an interface, as guest-network-get-interfaces has it."""
 

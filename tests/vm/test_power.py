@@ -41,6 +41,17 @@ def test_the_clock(machine: Machine) -> None:
         assert host.ask("guest-set-time", time=time.time_ns())["return"] == {}
 
 
+def test_a_clock_that_is_set_is_told(machine: Machine) -> None:
+    with machine.host("qmp") as host:
+        host.greeted()
+        before = seconds(machine)
+        host.ask("guest-event-subscribe", events=["TIME_CHANGED"])
+        machine.run(["date", f"--set=@{SOME_TIME}"])
+        assert host.event("TIME_CHANGED")["offset"] == pytest.approx(SOME_TIME - before, abs=60)
+        machine.run(["date", f"--set=@{before}"])
+        assert host.event("TIME_CHANGED")["offset"] == pytest.approx(before - SOME_TIME, abs=60)
+
+
 def seconds(machine: Machine) -> int:
     return int(machine.run("date +%s").stdout)
 
