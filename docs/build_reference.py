@@ -13,7 +13,10 @@ from guestmux_protocol.guest import (
     GUEST,
     accounts,
     clock,
+    connect,
     facts,
+    file_changes,
+    file_facts,
     files,
     freeze,
     hardware,
@@ -21,6 +24,7 @@ from guestmux_protocol.guest import (
     power,
     processes,
     storage,
+    transfer,
 )
 from guestmux_protocol.limits import DEFAULT_LIMITS
 from guestmux_protocol.messages import Request
@@ -56,15 +60,32 @@ deadline passes, the agent leaves, or the command itself fails; the words say wh
 
 GUEST_COMMANDS = """\
 The commands that qemu-ga has besides those of [eventd](commands.md), with its names, types and error texts: a host need
-not know which of the two answers. `guest-exec-live`, `-read`, `-write`, `-signal`, `-resize` and `-close` are our own,
-for a process that is watched while it runs.
+not know which of the two answers. Our own are `guest-exec-live` and its kin, for a process that is watched while it
+runs; those from `guest-file-stat` to `guest-file-set-attributes`, for whole files and directories; and the streams
+`guest-file-download`, `guest-file-upload`, `guest-exec-attach` and `guest-connect`, which carry bytes as they are and are
+there on the mux dialect alone.
 
 They take `session`, `wait` and `timeout` as well, as told for the
 [session agent](session-commands.md). With `session` a command runs as that user, in that session: file, exec, name,
 network and disk commands do. Without, it runs in the system agent, as root, which has all of them; which of those it
 may run is for the guest's administrator to say, and `guest-info` tells."""
 
-THEMES = (files, processes, facts, network, storage, hardware, power, freeze, clock, accounts)
+THEMES = (
+    files,
+    file_facts,
+    file_changes,
+    transfer,
+    processes,
+    connect,
+    facts,
+    network,
+    storage,
+    hardware,
+    power,
+    freeze,
+    clock,
+    accounts,
+)
 """The modules that commands are described in, as the page is to have them."""
 
 EVENTS_INTRODUCTION = """\

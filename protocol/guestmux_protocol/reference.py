@@ -68,10 +68,15 @@ def _paragraphs(*parts: str) -> str:
 def _command(command: Command) -> str:
     ports = "On `qmp` ports only." if command.name in QMP_ONLY else ""
     arguments = _members("argument", command.arguments)
-    returns = (
-        f"Returns {_type(command.returns)}." if command.success_response else "Answers only where it fails."
-    )
-    return _paragraphs(f"## `{command.name}`", command.doc, ports, arguments, returns)
+    return _paragraphs(f"## `{command.name}`", command.doc, ports, arguments, _returns(command))
+
+
+def _returns(command: Command) -> str:
+    if command.stream:
+        return f"A stream, on the mux dialect alone. Opening it answers {_type(command.returns)}."
+    if not command.success_response:
+        return "Answers only where it fails."
+    return f"Returns {_type(command.returns)}."
 
 
 def _event(event: EventType) -> str:

@@ -113,6 +113,12 @@ def test_a_command_that_leaves_nobody_to_answer_says_so() -> None:
     assert page.count("Answers only where it fails.") == page.count("Returns an empty object.") == 1
 
 
+def test_a_stream_says_so() -> None:
+    page = commands_page("T", "I", [GUEST["guest-file-download"], GUEST["guest-connect"]])
+    assert page.count("A stream, on the mux dialect alone. Opening it answers ") == 2
+    assert "answers [FileStat](#filestat)." in page
+
+
 def test_members() -> None:
     assert members_table("m", [Member("a", ANY)]).endswith("\n| `a` | any | always |  |")
 

@@ -3,7 +3,10 @@
 from guestmux_protocol.guest import (
     accounts,
     clock,
+    connect,
     facts,
+    file_changes,
+    file_facts,
     files,
     freeze,
     hardware,
@@ -11,6 +14,7 @@ from guestmux_protocol.guest import (
     power,
     processes,
     storage,
+    transfer,
 )
 from guestmux_protocol.guest.table import GUEST
 
@@ -18,7 +22,10 @@ __all__ = [
     "GUEST",
     "accounts",
     "clock",
+    "connect",
     "facts",
+    "file_changes",
+    "file_facts",
     "files",
     "freeze",
     "hardware",
@@ -26,4 +33,5 @@ __all__ = [
     "power",
     "processes",
     "storage",
+    "transfer",
 ]

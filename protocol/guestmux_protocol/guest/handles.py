@@ -45,6 +45,7 @@ HANDLES: dict[str, HandleUse] = {
     "guest-exec-status": HandleUse("process", takes="pid", ends_when="exited"),
     "guest-exec-read": HandleUse("process", takes="pid"),
     "guest-exec-write": HandleUse("process", takes="pid"),
+    "guest-exec-attach": HandleUse("process", takes="pid"),
     "guest-exec-signal": HandleUse("process", takes="pid"),
     "guest-exec-resize": HandleUse("process", takes="pid"),
     "guest-exec-close": HandleUse("process", takes="pid", ends=True),

@@ -67,6 +67,13 @@ class GuestExecOutput(Data, frozen=True):
     signal: Annotated[int | UnsetType, doc("Where a signal ended it.")] = UNSET
 
 
+class GuestExecEnd(Data, frozen=True):
+    """How a process ended: the result of its guest-exec-attach."""
+
+    exitcode: Annotated[int | UnsetType, doc("Where it ended by itself.")] = UNSET
+    signal: Annotated[int | UnsetType, doc("Where a signal ended it.")] = UNSET
+
+
 class GuestExecWritten(Data, frozen=True):
     """How much input a live process took."""
 
@@ -127,6 +134,21 @@ class GuestExecWrite(Arguments, frozen=True):
     pid: Pid
     buf_b64: Annotated[str, doc("Base64.")]
     eof: Annotated[bool, doc("Nothing follows; counts only where all was taken.")] = False
+
+
+@command(GUEST, "guest-exec-attach", returns=Data, stream=True)
+class GuestExecAttach(Arguments, frozen=True):
+    """Take the output of a process of guest-exec-live, and give it its input, as a stream.
+
+    `stdio` sends stdout, or all that a terminal shows, and receives stdin; the host's end of the stream ends the input
+    as `eof` of guest-exec-write does. When the process ended, and its output with it or 0.1 s after its last byte, the
+    stream's result is `exitcode` or `signal`. `stderr` only sends, and ends with stderr. Each is one stream's at a
+    time; guest-exec-read and -write are refused meanwhile. What the host gives no credit for makes the process wait.
+    A stream that is given up leaves the process as it is; guest-exec-close hangs up.
+    """
+
+    pid: Pid
+    channel: Literal["stdio", "stderr"] = "stdio"
 
 
 @command(GUEST, "guest-exec-signal", returns=Data)
