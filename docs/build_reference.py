@@ -62,8 +62,8 @@ GUEST_COMMANDS = """\
 The commands that qemu-ga has besides those of [eventd](commands.md), with its names, types and error texts: a host need
 not know which of the two answers. Our own are `guest-exec-live` and its kin, for a process that is watched while it
 runs; those from `guest-file-stat` to `guest-file-set-attributes`, for whole files and directories; and the streams
-`guest-file-download`, `guest-file-upload`, `guest-exec-attach` and `guest-connect`, which carry bytes as they are and are
-there on the mux dialect alone.
+`guest-file-download`, `guest-file-upload`, `guest-exec-attach` and `guest-connect`, which carry bytes as they are and
+are there on the mux dialect alone.
 
 They take `session`, `wait` and `timeout` as well, as told for the
 [session agent](session-commands.md). With `session` a command runs as that user, in that session: file, exec, name,

@@ -24,13 +24,14 @@ class LocalLinks:
     """Runs commands: those that may block in a thread, the others on the loop.
 
     Args:
-        verbs: the objects whose classes declare the commands.
+        verbs: the objects whose classes declare the commands. Streams are left out: this wire carries none.
     """
 
     def __init__(self, verbs: Iterable[object]) -> None:
-        self.served: dict[str, Served] = {}
+        table: dict[str, Served] = {}
         for owner in verbs:
-            self.served.update(commands_of(owner))
+            table.update(commands_of(owner))
+        self.served = {name: served for name, served in table.items() if not served.description.stream}
         self._calls = CallTable()
 
     def __repr__(self) -> str:
