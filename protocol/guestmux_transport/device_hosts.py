@@ -93,7 +93,13 @@ class DeviceHosts:
             self._keep(self._current.unanswered)
         early, self._early = self._unclaimed(), b""
         self._current = self._untaken = Pipe(
-            self._name, self._fd, self._let_go, half_close=False, write_bytes=DEVICE_WRITE_BYTES, early=early
+            self._name,
+            self._fd,
+            self._let_go,
+            half_close=False,
+            write_bytes=DEVICE_WRITE_BYTES,
+            gather=True,
+            early=early,
         )
         self._on_change()
 

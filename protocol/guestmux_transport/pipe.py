@@ -48,6 +48,8 @@ class Pipe:
         on_close: called once, by close(), so that the owner of the descriptor lets go of it.
         half_close: whether the end of input leaves the way out open: with sockets, not with devices.
         write_bytes: most offered to the kernel in one write.
+        gather: whether smaller writes of one turn of the loop go out as one: a virtio port's ring has room for so many
+            writes, however short they are, and each of them interrupts the host.
         early: what the other side sent before this, read already.
 
     Attributes:
@@ -64,6 +66,7 @@ class Pipe:
         *,
         half_close: bool = True,
         write_bytes: int = SOCKET_WRITE_BYTES,
+        gather: bool = False,
         early: bytes = b"",
     ) -> None:
         self.name = name
@@ -73,6 +76,7 @@ class Pipe:
         self._on_close = on_close
         self._half_close = half_close
         self._write_bytes = write_bytes
+        self._gather = gather
         self._outbox = Outbox()
         self._leftovers = deque([early] if early else [])
         self._readable = asyncio.Event()
@@ -122,12 +126,19 @@ class Pipe:
     def write(self, data: bytes) -> None:
         """Send `data`: at once what the kernel takes, the rest as room comes. Never blocks.
 
+        A pipe that gathers sends at the end of this turn of the loop.
+
         Dropped silently when the other side is gone. Not bounded here: see `pending`, HIGH_WATER and drain().
         """
         if self._gone.is_set():
             return
         if self._outbox:
             self._outbox.add(memoryview(data))
+            return
+        if self._gather and 0 < len(data) < self._write_bytes:
+            self.unanswered = b""
+            self._outbox.add(memoryview(data))
+            self._plan_flush()
             return
         taken = self._offer(memoryview(data))
         if taken < len(data) and not self._gone.is_set():
@@ -174,9 +185,11 @@ class Pipe:
         await self._gone.wait()
 
     def close(self) -> None:
-        """End the pipe; what is pending is dropped, unread bytes as well."""
+        """End the pipe; what the kernel does not take now is dropped, unread bytes as well."""
         if self._closed:
             return
+        if self._flush_planned:
+            self._flush_some()
         self._closed = True
         self._leftovers.clear()
         self._end_reading()
