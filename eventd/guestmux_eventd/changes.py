@@ -19,3 +19,17 @@ class Changes:
     async def wait(self) -> None:
         """Return at the next `notify`."""
         await self._next.wait()
+
+    async def come_to_rest(self, quiet: float, at_most: float) -> None:
+        """Return when there was no `notify` for a while.
+
+        Args:
+            quiet: seconds without one.
+            at_most: seconds after which it returns in any case.
+        """
+        with anyio.move_on_after(at_most):
+            while True:
+                with anyio.move_on_after(quiet) as rest:
+                    await self.wait()
+                if rest.cancelled_caught:
+                    return

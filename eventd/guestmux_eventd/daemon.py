@@ -25,6 +25,8 @@ from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.manager import Manager
 from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.network_source import NetworkSource, open_netlink
+from guestmux_eventd.package_database import databases
+from guestmux_eventd.package_source import PackageSource
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.router import Router
@@ -111,6 +113,8 @@ class Daemon:
                 tasks.start_soon(self._keep_bus)
                 tasks.start_soon(self._follow_network)
                 tasks.start_soon(self._follow_clock)
+                for database in databases():
+                    tasks.start_soon(PackageSource(database, self._publish).run)
                 if self._backend:
                     tasks.start_soon(self._backend.run)
                 await self._bus_tried.wait()

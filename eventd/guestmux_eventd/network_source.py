@@ -103,20 +103,10 @@ class NetworkSource:
         while True:
             while not self._stale:
                 await self._changed.wait()
-            await self._settle()
+            if self._told is not None:
+                await self._changed.come_to_rest(QUIET_SECONDS, MAX_QUIET_SECONDS)
             self._stale = False
             await self._look()
-
-    async def _settle(self) -> None:
-        """Wait until nothing changed for a while; the first look waits for nothing."""
-        if self._told is None:
-            return
-        with anyio.move_on_after(MAX_QUIET_SECONDS):
-            while True:
-                with anyio.move_on_after(QUIET_SECONDS) as quiet:
-                    await self._changed.wait()
-                if quiet.cancelled_caught:
-                    return
 
     async def _look(self) -> None:
         try:

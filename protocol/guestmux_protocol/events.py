@@ -140,6 +140,34 @@ class NetworkChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
     ] = False
 
 
+class PackageInfo(Data, frozen=True, kw_only=True):
+    """A package."""
+
+    name: str
+    architecture: str
+    version: str
+
+
+class PackageUpgrade(Data, frozen=True, kw_only=True):
+    """A package of which another version took the place."""
+
+    name: str
+    architecture: str
+    before: Annotated[str, doc("The version that went.")] = field(name="from")
+    after: Annotated[str, doc("The version that came, maybe an older one.")] = field(name="to")
+
+
+@event(EVENTS, "PACKAGES_CHANGED", keep="last")
+class PackagesChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """What was installed, removed or upgraded, once the package manager has come to rest."""
+
+    manager: Literal["dpkg", "rpm"]
+    installed: list[PackageInfo]
+    removed: list[PackageInfo]
+    upgraded: list[PackageUpgrade]
+    truncated: Annotated[bool, doc("There was more than an event holds.")] = False
+
+
 @event(EVENTS, "EVENTS_LOST", keep="none")
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""

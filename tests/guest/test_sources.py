@@ -1,4 +1,4 @@
-"""What eventd tells of the machine itself, from its sandbox: the network, which it has none of."""
+"""What eventd tells of the machine itself, from its sandbox: its network, which eventd is not in, and its packages."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,21 @@ import fcntl, socket, struct, sys
 SIOCSIFFLAGS = 0x8914
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
     fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", sys.argv[1] == "up"))
+"""
+
+
+PACKAGE = """
+set -e
+mkdir -p /tmp/package/DEBIAN
+cat >/tmp/package/DEBIAN/control <<END
+Package: guestmux-test
+Version: $1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: a package of a test
+END
+dpkg-deb --build /tmp/package /tmp/package.deb
+dpkg --install /tmp/package.deb
 """
 
 
@@ -49,3 +64,20 @@ def test_a_notice_does_not_start_an_eventd_that_was_stopped(guest: Guest) -> Non
         == "inactive"
     )
     guest.systemctl("start", "guestmux-eventd.service")
+
+
+def install(guest: Guest, version: str) -> None:
+    guest.run(["sh", "-c", PACKAGE, "-", version])
+
+
+def test_what_is_installed_upgraded_and_removed_is_told(guest: Guest) -> None:
+    with WireHost(guest.port("qmp")).greeted() as host:
+        host.ask("guest-event-subscribe", events=["PACKAGES_*"])
+        install(guest, "1")
+        told = host.event("PACKAGES_CHANGED")
+        assert told["installed"] == [{"name": "guestmux-test", "architecture": "all", "version": "1"}]
+        install(guest, "2")
+        told = host.event("PACKAGES_CHANGED")
+        assert told["upgraded"] == [{"name": "guestmux-test", "architecture": "all", "from": "1", "to": "2"}]
+        guest.run(["dpkg", "--remove", "guestmux-test"])
+        assert [package["name"] for package in host.event("PACKAGES_CHANGED")["removed"]] == ["guestmux-test"]
