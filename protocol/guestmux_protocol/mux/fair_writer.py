@@ -1,0 +1,182 @@
+"""Decides what is sent next: control, credit, answers to events, events, then streams in fair turns.
+
+A turn is one DATA frame. Groups (host sessions, say) take turns, and within a group its streams: who opens a hundred
+streams gets no more than who opens one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from guestmux_protocol.mux.frames import Ack, Credit, Nak, encode, encode_data
+from guestmux_protocol.mux.stream import Stream
+
+FRAME_COST: Final = 64
+"""Bytes of memory that a queued frame costs beside its own; a queue of small ones is counted as what it takes."""
+
+
+class FairWriter:
+    """The queues of one connection's way out.
+
+    Args:
+        on_end: called when a stream's clean CLOSE goes out.
+
+    Attributes:
+        max_frame: bytes of one DATA that the peer takes.
+        window: most credit that may stand open per stream.
+        control_bytes: memory that control frames in the queue take.
+        event_bytes: memory that events in the queue take.
+    """
+
+    def __init__(self, on_end: Callable[[Stream], None], *, max_frame: int, window: int) -> None:
+        self.max_frame = max_frame
+        self.window = window
+        self.control_bytes = 0
+        self.event_bytes = 0
+        self._on_end = on_end
+        self._stream_bytes = 0
+        self._control: deque[bytes] = deque()
+        self._credits: deque[Stream] = deque()
+        self._answers: deque[Ack | Nak] = deque()
+        self._events: deque[bytes] = deque()
+        self._groups: deque[deque[Stream]] = deque()
+        self._group_of: dict[str, deque[Stream]] = {}
+
+    @property
+    def pending(self) -> int:
+        """Memory that the queues take; 0 only when there is nothing to be sent."""
+        small = FRAME_COST * (len(self._credits) + len(self._answers) + len(self._groups))
+        return self.control_bytes + self.event_bytes + self._stream_bytes + small
+
+    @property
+    def answers(self) -> int:
+        """ACKs and NAKs queued."""
+        return len(self._answers)
+
+    def control(self, frame: bytes) -> None:
+        """Queue what goes before everything else, in order."""
+        self._control.append(frame)
+        self.control_bytes += len(frame) + FRAME_COST
+
+    def event(self, frame: bytes) -> None:
+        """Queue an event, in order."""
+        self._events.append(frame)
+        self.event_bytes += len(frame) + FRAME_COST
+
+    def answer(self, answer: Ack | Nak) -> None:
+        """Queue the answer to an event, in order; an ACK that says the same as the last and more takes its place."""
+        last = self._answers[-1] if self._answers else None
+        if isinstance(last, Ack) and isinstance(answer, Ack) and _same_run(last, answer):
+            self._answers[-1] = answer
+        else:
+            self._answers.append(answer)
+
+    def credit(self, stream: Stream) -> None:
+        """Queue a CREDIT for what is due, if the window has room; one frame, however often it was raised."""
+        if stream.due and stream.granted < self.window and not stream.credit_queued:
+            stream.credit_queued = True
+            self._credits.append(stream)
+
+    def data(self, stream: Stream, data: bytes) -> None:
+        """Queue bytes of a stream."""
+        self._stream_bytes += len(data)
+        stream.queue.add(data)
+        self.turn(stream)
+
+    def turn(self, stream: Stream) -> None:
+        """Give a stream its place in the round."""
+        if stream.in_turn:
+            return
+        stream.in_turn = True
+        group = self._group_of.get(stream.group)
+        if group is None:
+            group = self._group_of[stream.group] = deque()
+            self._groups.append(group)
+        group.append(stream)
+
+    def drop(self, stream: Stream) -> None:
+        """Forget what a stream had to send, and its places in the queues."""
+        self._stream_bytes -= stream.queue.size
+        stream.drop()
+        if stream.credit_queued:
+            self._credits.remove(stream)
+            stream.credit_queued = False
+        if stream.in_turn:
+            self._leave_round(stream)
+
+    def take(self, most: int) -> bytes:
+        """The next bytes, about `most`: the frame that reaches it is still whole. b"" when there is nothing."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < most and (piece := self._next()):
+            pieces.append(piece)
+            size += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _next(self) -> bytes:
+        if self._control:
+            frame = self._control.popleft()
+            self.control_bytes -= len(frame) + FRAME_COST
+            return frame
+        if self._credits:
+            return self._next_credit()
+        if self._answers:
+            return encode(self._answers.popleft())
+        if self._events:
+            frame = self._events.popleft()
+            self.event_bytes -= len(frame) + FRAME_COST
+            return frame
+        return self._next_turn()
+
+    def _next_credit(self) -> bytes:
+        stream = self._credits.popleft()
+        stream.credit_queued = False
+        count = min(stream.due, self.window - stream.granted)
+        stream.due -= count
+        stream.granted += count
+        return encode(Credit(stream.number, count))
+
+    def _next_turn(self) -> bytes:
+        if not self._groups:
+            return b""
+        group = self._groups.popleft()
+        stream = group.popleft()
+        frame = self._share(stream)
+        stream.in_turn = bool(stream.queue.size)
+        if stream.in_turn:
+            group.append(stream)
+        if group:
+            self._groups.append(group)
+        else:
+            del self._group_of[stream.group]
+        return frame
+
+    def _leave_round(self, stream: Stream) -> None:
+        stream.in_turn = False
+        group = self._group_of[stream.group]
+        group.remove(stream)
+        if not group:
+            del self._group_of[stream.group]
+            self._groups.remove(group)
+
+    def _share(self, stream: Stream) -> bytes:
+        """One DATA, and the CLOSE behind the last."""
+        frame = b""
+        if stream.queue.size:
+            data = stream.queue.take(self.max_frame)
+            self._stream_bytes -= len(data)
+            frame = encode_data(stream.number, data)
+        if stream.ending and not stream.queue.size:
+            frame += stream.ending
+            stream.ending = b""
+            self._on_end(stream)
+        return frame
+
+
+def _same_run(last: Ack, ack: Ack) -> bool:
+    """Whether `ack` alone tells what both tell: numbers in a run have no holes."""
+    if last.number is None or ack.number is None:
+        return last.number is ack.number
+    return ack.number - last.number == ack.seq - last.seq

@@ -1,0 +1,193 @@
+"""Cuts a byte stream into frames; whatever a hostile peer sends, memory stays within one frame's bound."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgpack import Unpacker
+from msgpack.exceptions import UnpackException
+
+from guestmux_protocol.mux.errors import MuxError
+from guestmux_protocol.mux.frames import (
+    Ack,
+    Cancel,
+    Close,
+    Credit,
+    Data,
+    Error,
+    Event,
+    Failure,
+    Frame,
+    Hello,
+    Nak,
+    Open,
+    Reply,
+    Request,
+    Reset,
+    WireClose,
+)
+from guestmux_protocol.mux.limits import DEFAULT_MUX_LIMITS, DESC_BYTES, FRAME_OVERHEAD, MuxLimits
+
+MOST_ITEMS: Final = 8
+"""Members of a frame; ours have at most 6, and a later HELLO may add."""
+
+FEED_BYTES: Final = 1 << 20
+"""Given to the decoder at a time: it keeps a copy of what it was given."""
+
+FIRST_BUFFER: Final = 4096
+"""What the decoder's buffer begins with. Its own default, 1 MiB, would be a thousand agents' whole memory."""
+
+KEPT_BUFFER: Final = 512 * 1024
+"""A decoder whose buffer may have grown beyond this is replaced: it never gives memory back."""
+
+_KINDS: Final[dict[object, tuple[type[Any], tuple[int, ...]]]] = {
+    0: (Hello, ()),
+    1: (Request, (3, 4)),
+    2: (Reply, (2,)),
+    3: (Error, ()),
+    4: (Cancel, ()),
+    5: (Event, (3,)),
+    6: (Ack, ()),
+    7: (Open, (3, 4)),
+    8: (Data, (2,)),
+    9: (Credit, ()),
+    10: (WireClose, ()),
+    11: (Nak, ()),
+}
+"""For each kind its class, which has the members' types and ranges, and which members are byte strings: the classes
+would take base64 text for them."""
+
+_convert = msgspec.convert
+
+
+def _frame(items: tuple[Any, ...]) -> Frame:
+    """The frame of a decoded array. Also called for arrays within one: what it makes of them no frame has."""
+    try:
+        kind, values = _KINDS[items[0]]
+        for at in values:
+            if type(items[at]) is not bytes:
+                raise MuxError(f"member {at} of a {kind.__name__.upper()} frame is no byte string")
+        frame: Frame = _convert(items, kind)
+    except (IndexError, KeyError, TypeError):
+        raise MuxError("a frame of no known kind, or too short") from None
+    except msgspec.ValidationError as error:
+        raise MuxError(f"bad frame: {error}") from None
+    return frame if kind is not WireClose else _close(items, frame)
+
+
+def _close(items: tuple[Any, ...], wire: Any) -> Close:
+    if wire.error_class is None:
+        if (wire.desc, wire.party) != (None, None) or type(items[5]) not in (bytes, type(None)):
+            raise MuxError("a CLOSE without an error class has a value at most")
+        return Close(wire.stream, None, wire.value)
+    if wire.desc is None or wire.party is None or wire.value is not None:
+        raise MuxError("a CLOSE with an error class has a text and a party, and no value")
+    return Close(wire.stream, Failure(wire.error_class, wire.desc, wire.party))
+
+
+class FrameReader:
+    """One direction of one connection.
+
+    Args:
+        limits: bounds on what is received.
+    """
+
+    __slots__ = ("_fed", "_limits", "_over", "_since", "_unpacker")
+
+    def __init__(self, limits: MuxLimits = DEFAULT_MUX_LIMITS) -> None:
+        self._limits = limits
+        self._over = False
+        self._fed = 0
+        self._since = 0
+        self._unpacker = self._fresh()
+
+    def __repr__(self) -> str:
+        return f"<FrameReader {'over' if self._over else f'{self._since} bytes since a frame'}>"
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take the next bytes of the stream.
+
+        Args:
+            data: any number of bytes, cut anywhere.
+
+        Returns:
+            the frames that ended in them. A Reset is the last one ever: what follows it is not looked at.
+
+        Raises:
+            MuxError: no frame; it has the frames before. The reader is over, too.
+        """
+        frames: list[Frame] = []
+        try:
+            for start in range(0, len(data), FEED_BYTES):
+                if not self._over:
+                    self._feed(data, start, frames)
+        except MuxError as error:
+            self._over = True
+            error.frames = frames
+            raise
+        return frames
+
+    def _feed(self, data: bytes, start: int, frames: list[Frame]) -> None:
+        piece = data if len(data) <= FEED_BYTES else data[start : start + FEED_BYTES]
+        before = len(frames)
+        grown = self._since > KEPT_BUFFER
+        try:
+            self._unpacker.feed(piece)
+            self._fed += len(piece)
+            end = self._decode_all(frames, grown=grown)
+        except (ValueError, UnpackException) as error:
+            raise MuxError(f"no msgpack as frames have it: {error}") from None
+        if self._over:
+            frames.append(Reset(data[start + len(piece) - (self._fed - end) :]))
+        elif len(frames) > before:
+            self._since = len(piece)
+            if grown:
+                self._renew(piece[len(piece) - (self._fed - end) :])
+        else:
+            self._grow(len(piece))
+
+    def _decode_all(self, frames: list[Frame], *, grown: bool) -> int:
+        """Append what is whole; returns where in the stream the last one ended, if `grown` or at a reset."""
+        end = 0
+        for item in self._unpacker:
+            if item.__class__ not in _FRAMES:
+                return self._no_frame(item)
+            frames.append(item)
+            if grown:
+                end = self._unpacker.tell()
+        return end
+
+    def _no_frame(self, untrusted_item: object) -> int:
+        if untrusted_item != -1 or type(untrusted_item) is not int:
+            raise MuxError("something that is no frame")
+        self._over = True
+        end: int = self._unpacker.tell()
+        return end
+
+    def _grow(self, more: int) -> None:
+        self._since += more
+        if self._since > self._limits.value_bytes + FRAME_OVERHEAD + FEED_BYTES:
+            raise MuxError("a frame over the size limit")
+
+    def _renew(self, beginning: bytes) -> None:
+        """A fresh decoder, which has seen the beginning of a frame."""
+        self._unpacker = self._fresh()
+        self._unpacker.feed(beginning)
+        self._fed = self._since = len(beginning)
+
+    def _fresh(self) -> Unpacker:
+        return Unpacker(
+            use_list=False,
+            list_hook=_frame,
+            read_size=FIRST_BUFFER,
+            max_buffer_size=self._limits.value_bytes + FRAME_OVERHEAD + FEED_BYTES,
+            max_str_len=DESC_BYTES,
+            max_bin_len=self._limits.value_bytes,
+            max_array_len=MOST_ITEMS,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+
+
+_FRAMES: Final = frozenset((Close, *(kind for kind, _ in _KINDS.values() if kind is not WireClose)))
