@@ -56,6 +56,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         max_message: bytes of one message from a host.
         journal_events: events kept for hosts that read slowly or reconnect.
         journal_bytes: bytes of these.
+        unit_failures: whether hosts are told of units that fail.
         policy: which commands may run.
     """
 
@@ -68,6 +69,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     max_message: Annotated[int, Meta(ge=4096, le=1 << 30)] = 64 * 1024 * 1024
     journal_events: Annotated[int, Meta(ge=1, le=10_000_000)] = 65_536
     journal_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 32 * 1024 * 1024
+    unit_failures: bool = False
     policy: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
 
 

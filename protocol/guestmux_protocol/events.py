@@ -88,7 +88,7 @@ class AgentGone(Data, frozen=True, kw_only=True):
 
     session: str
     agent: str
-    reason: Annotated[str, doc("unregistered, disconnected, session-ended or bus-lost.")]
+    reason: Annotated[str, doc("unregistered, disconnected, channel-lost, session-ended or bus-lost.")]
 
 
 @event(EVENTS, "POWER_SHUTDOWN")
@@ -104,6 +104,26 @@ class PowerSleep(Data, frozen=True, kw_only=True):
 @event(EVENTS, "POWER_RESUME")
 class PowerResume(Data, frozen=True, kw_only=True):
     """The guest came back from suspend or hibernation."""
+
+
+@event(EVENTS, "GUEST_READY")
+class GuestReady(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """The boot is finished: systemd has nothing left to start. Each part is in seconds; 0 where there was none."""
+
+    total: Annotated[float, doc("The whole boot, as `systemd-analyze time` has it.")]
+    firmware: float
+    loader: float
+    kernel: float
+    initrd: float
+    userspace: float
+
+
+@event(EVENTS, "UNIT_FAILED")
+class UnitFailed(Data, frozen=True, kw_only=True):
+    """A unit of systemd's failed. Only where `unit-failures` is set in eventd.toml."""
+
+    unit: str
+    sub_state: Annotated[str, doc("As systemd has it: `failed`, or what a kind of unit calls it.")]
 
 
 @event(EVENTS, "TIME_CHANGED")

@@ -81,3 +81,25 @@ def test_what_is_installed_upgraded_and_removed_is_told(guest: Guest) -> None:
         assert told["upgraded"] == [{"name": "guestmux-test", "architecture": "all", "from": "1", "to": "2"}]
         guest.run(["dpkg", "--remove", "guestmux-test"])
         assert [package["name"] for package in host.event("PACKAGES_CHANGED")["removed"]] == ["guestmux-test"]
+
+
+def test_the_end_of_the_boot_is_told(guest: Guest) -> None:
+    with booted_guest() as fresh, WireHost(fresh.port("qmp")).greeted() as host:
+        epoch = host.ask("guest-event-subscribe", events=["GUEST_READY"])["return"]["epoch"]
+        # The guest counts as booted here when it has a login prompt, which may be before systemd is done.
+        host.ask("guest-event-subscribe", events=["GUEST_READY"], since={"epoch": epoch, "seq": 0})
+        told = host.event("GUEST_READY")
+    assert 0 < told["userspace"] <= told["total"] < 600
+
+
+def test_units_that_fail_are_told_where_that_is_wanted(guest: Guest) -> None:
+    with guest.container.path("/etc/guestmux/eventd.toml").open("r+") as file:
+        given = file.read()
+        file.seek(0)
+        file.write(f"unit-failures = true\n{given}")
+    guest.systemctl("restart", "guestmux-eventd.service")
+    with WireHost(guest.port("qmp")).greeted() as host:
+        host.ask("guest-event-subscribe", events=["UNIT_FAILED"])
+        guest.run(["systemd-run", "--unit=doomed", "false"])
+        assert host.event("UNIT_FAILED")["unit"] == "doomed.service"
+        guest.systemctl("reset-failed", "doomed.service")
