@@ -79,7 +79,7 @@ class Unsupported(ManagerRefused):
 
 
 _REFUSALS = {
-    ERROR_PREFIX + kind.__name__: kind
+    kind.__name__: kind
     for kind in (
         NotInSession,
         AlreadyRegistered,
@@ -99,12 +99,17 @@ _GONE = frozenset(
 )
 
 
+def refusal(name: str, text: str) -> ManagerRefused:
+    """What an error of eventd's means, by its name without the prefix."""
+    return _REFUSALS.get(name, ManagerRefused)(text)
+
+
 def from_bus(error: transport.BusError) -> AgentError:
     """What a failed call to eventd means to an agent."""
     if isinstance(error, transport.CallError):
         if error.name in _GONE:
             return Disconnected(f"eventd is not there: {error.text}")
-        return _REFUSALS.get(error.name, ManagerRefused)(error.text)
+        return refusal(error.name.removeprefix(ERROR_PREFIX), error.text)
     if isinstance(error, transport.InvalidValue):
         return InvalidArgument(str(error))
     if isinstance(error, transport.TooLarge):
