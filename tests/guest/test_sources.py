@@ -83,7 +83,7 @@ def test_what_is_installed_upgraded_and_removed_is_told(guest: Guest) -> None:
         assert [package["name"] for package in host.event("PACKAGES_CHANGED")["removed"]] == ["guestmux-test"]
 
 
-def test_the_end_of_the_boot_is_told(guest: Guest) -> None:
+def test_the_end_of_the_boot_is_told() -> None:
     with booted_guest() as fresh, WireHost(fresh.port("qmp")).greeted() as host:
         epoch = host.ask("guest-event-subscribe", events=["GUEST_READY"])["return"]["epoch"]
         # The guest counts as booted here when it has a login prompt, which may be before systemd is done.
