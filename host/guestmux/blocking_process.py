@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import ByteSendStream
 from anyio.from_thread import BlockingPortal
 
+from guestmux import output as asynchronous_output
 from guestmux import process as asynchronous
 from guestmux.process import Completed, ExitStatus
 
@@ -21,7 +22,7 @@ class Output:
         output: the output.
     """
 
-    def __init__(self, portal: BlockingPortal, output: asynchronous.Output) -> None:
+    def __init__(self, portal: BlockingPortal, output: asynchronous_output.Output) -> None:
         self._portal = portal
         self._output = output
 

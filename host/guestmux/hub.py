@@ -26,6 +26,7 @@ class EventHub:
     def __init__(self, on_unwanted: Callable[[], None]) -> None:
         self._streams: WeakSet[EventStream] = WeakSet()
         self._on_unwanted = on_unwanted
+        self._latest = 0
 
     def __repr__(self) -> str:
         return f"<EventHub {len(self._streams)} streams>"
@@ -70,11 +71,18 @@ class EventHub:
 
         return subscribed
 
+    @property
+    def settled(self) -> int:
+        """The event up to which every consumer is done; 0 where there is none."""
+        settled = [seq for stream in self.streams if stream.begun and (seq := stream.settled) is not None]
+        return min(settled, default=self._latest)
+
     def dispatch(self, events: Sequence[SizedEvent]) -> None:
         """Give events to every stream that wants them."""
         streams = self.streams
         for stream in streams:
             stream.feed(events)
+        self._latest = events[-1][0].seq or self._latest
         if not streams:
             self._on_unwanted()
 

@@ -8,14 +8,12 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio.abc import ByteReceiveStream, ByteSendStream
+from anyio.abc import ByteSendStream
 from msgspec import Struct, UnsetType
 
 from guestmux.calling import Calling
 from guestmux.errors import ConnectionLost, GuestmuxError, RemoteError
-
-MAX_BUFFERED = 4 * 1024 * 1024
-"""Bytes of one stream that are read ahead of who consumes them; then the process waits in the guest."""
+from guestmux.output import Output
 
 CLOSE_TIMEOUT = 2.0
 """Seconds to tell the guest that a process is not watched any more; a lost connection says the same."""
@@ -67,76 +65,14 @@ class TerminalSize(Struct, frozen=True):
     type: str = "xterm-256color"
 
 
-class Output(ByteReceiveStream):
-    """One output of a process, as it comes; both must be read, for a process whose output nobody takes waits."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._ended = False
-        self._error: GuestmuxError | RemoteError | None = None
-        self._grown = anyio.Event()
-        self._shrunk = anyio.Event()
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        """The next bytes.
-
-        Raises:
-            anyio.EndOfStream: there are no more.
-            GuestmuxError: the connection was lost.
-            RemoteError: the guest knows the process no more.
-        """
-        while not self._buffer:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise anyio.EndOfStream
-            await self._grown.wait()
-            self._grown = anyio.Event()
-        data = bytes(self._buffer[:max_bytes])
-        del self._buffer[:max_bytes]
-        self._shrunk.set()
-        return data
-
-    async def read(self) -> bytes:
-        """All that follows."""
-        return b"".join([piece async for piece in self])
-
-    async def aclose(self) -> None:
-        """Take no more; what follows is thrown away."""
-        self._buffer.clear()
-        self.end()
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing follows what was fed."""
-        return self._ended
-
-    def feed(self, data: bytes) -> None:
-        """Take what the guest read."""
-        if not self._ended and data:
-            self._buffer += data
-            self._grown.set()
-
-    def end(self, error: GuestmuxError | RemoteError | None = None) -> None:
-        """Nothing follows."""
-        self._ended = True
-        self._error = self._error or error
-        self._grown.set()
-        self._shrunk.set()
-
-    async def room(self) -> None:
-        """Wait until more may be fed."""
-        while len(self._buffer) >= MAX_BUFFERED:
-            self._shrunk = anyio.Event()
-            await self._shrunk.wait()
-
-
 class Process(ABC):
     """A process that was started in the guest. Made by `Guest.exec`; ends with `async with`, or with `aclose`.
 
     Args:
         guest: where it runs.
         pid: the guest's number for it.
+        stdout: its output.
+        stderr: its other output.
 
     Attributes:
         pid: the guest's number for it; eventd's own, no number of the guest's kernel.
@@ -147,10 +83,10 @@ class Process(ABC):
     live: bool
     """Whether it is watched while it runs: it takes input, and its output comes as it is written."""
 
-    def __init__(self, guest: Calling, pid: int) -> None:
+    def __init__(self, guest: Calling, pid: int, stdout: Output, stderr: Output) -> None:
         self.pid = pid
-        self.stdout = Output()
-        self.stderr = Output()
+        self.stdout = stdout
+        self.stderr = stderr
         self._guest = guest
         self._exit: ExitStatus | None = None
         self._exited = anyio.Event()

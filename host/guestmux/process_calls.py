@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestmux.base64_bytes import encode
 from guestmux.calling import Calling, read_as
-from guestmux.errors import CommandDisabled, CommandNotFound
+from guestmux.errors import CommandDisabled, CommandNotFound, GuestmuxError, NoStreams, RemoteError
 from guestmux.process import Completed, Process, TerminalSize
+from guestmux.process_attached import attach
 from guestmux.process_live import LiveProcess
 from guestmux.process_polled import PolledProcess
+from guestmux.process_watched import WatchedProcess
 from guestmux_protocol.guest.processes import GuestExec
+
+logger = logging.getLogger(__name__)
 
 
 class ProcessCalls(Calling):
@@ -92,10 +97,23 @@ class ProcessCalls(Calling):
             size = {"rows": terminal.rows, "columns": terminal.columns, "type": terminal.type}
             arguments["terminal"] = size
         value = await self.call("guest-exec-live", arguments, **routing)
-        process = LiveProcess(self, read_as(GuestExec, "guest-exec-live", value).pid)
+        pid = read_as(GuestExec, "guest-exec-live", value).pid
+        process = await self._watch(pid, terminal=terminal is not None, timeout=routing["timeout"])
         if given is not None:
             process.send_input(given)
         return process
+
+    async def _watch(self, pid: int, *, terminal: bool, timeout: float | None) -> WatchedProcess:
+        """By streams where the port and the process's agent have them, else by calls."""
+        if self.has_streams:
+            try:
+                return await attach(self, pid, terminal=terminal, timeout=timeout)
+            except (NoStreams, CommandNotFound) as error:
+                logger.debug("process %s: %s", pid, error)
+            except (GuestmuxError, RemoteError):
+                await LiveProcess(self, pid).aclose()
+                raise
+        return LiveProcess(self, pid)
 
     async def _exec_polled(
         self, common: dict[str, Any], given: bytes | None, routing: dict[str, Any]

@@ -1,17 +1,15 @@
-"""A process that is watched while it runs: guest-exec-live and its companions."""
+"""A process that is watched while it runs by calls: guest-exec-read and its companions."""
 
 from __future__ import annotations
-
-import asyncio
-import logging
 
 import anyio
 from anyio.abc import ByteSendStream
 
 from guestmux.base64_bytes import decode, encode
 from guestmux.calling import Calling, read_as
-from guestmux.errors import GuestmuxError, RemoteError
-from guestmux.process import CLOSE_TIMEOUT, ExitStatus, Process, number
+from guestmux.output import BufferedOutput
+from guestmux.process import ExitStatus, number
+from guestmux.process_watched import WatchedProcess
 from guestmux_protocol.guest.processes import GuestExecOutput, GuestExecWritten
 
 LINGER_CONCURRENT = 20.0
@@ -31,8 +29,6 @@ WRITE_BYTES = 64 * 1024
 
 STALLED_SECONDS = 0.05
 """Seconds between two tries to write to a process that takes nothing."""
-
-logger = logging.getLogger(__name__)
 
 
 class Input(ByteSendStream):
@@ -70,38 +66,24 @@ class Input(ByteSendStream):
         return min(max(count, 0), len(data))
 
 
-class LiveProcess(Process):
+class LiveProcess(WatchedProcess):
     """See `Process`."""
 
-    live = True
-
     def __init__(self, guest: Calling, pid: int) -> None:
-        super().__init__(guest, pid)
         self._stdin = Input(guest, pid)
-        self._sender: asyncio.Task[None] | None = None
+        self._outputs = BufferedOutput(), BufferedOutput()
+        super().__init__(guest, pid, *self._outputs)
 
     @property
     def stdin(self) -> ByteSendStream:
         """Its input."""
         return self._stdin
 
-    def send_input(self, data: bytes) -> None:
-        """Send all its input, and end it, beside what else is done."""
-        self._sender = asyncio.create_task(self._send(data), name=f"guestmux input of process {self.pid}")
-
-    async def _send(self, data: bytes) -> None:
-        try:
-            await self._stdin.send(data)
-            await self._stdin.aclose()
-        except (GuestmuxError, RemoteError) as error:
-            # A process need not read its input; what else may be wrong, whoever reads the output is told.
-            logger.debug("process %s: input: %s", self.pid, error)
-
     async def _follow(self) -> ExitStatus:
         linger = LINGER_CONCURRENT if self._guest.concurrent else LINGER_IN_ORDER
         while True:
-            await self.stdout.room()
-            await self.stderr.room()
+            for output in self._outputs:
+                await output.room()
             reply = await self._read(linger)
             if reply.exited:
                 linger = LINGER_AFTER_EXIT
@@ -113,21 +95,12 @@ class LiveProcess(Process):
         arguments = {"pid": self.pid, "max-bytes": READ_BYTES, "linger": linger}
         value = await self._guest.call("guest-exec-read", arguments)
         reply = read_as(GuestExecOutput, "guest-exec-read", value)
+        stdout, stderr = self._outputs
         for output, text, ended in (
-            (self.stdout, reply.out_data, reply.out_eof),
-            (self.stderr, reply.err_data, reply.err_eof),
+            (stdout, reply.out_data, reply.out_eof),
+            (stderr, reply.err_data, reply.err_eof),
         ):
             output.feed(decode("guest-exec-read", text))
             if ended:
                 output.end()
         return reply
-
-    async def _forget(self) -> None:
-        if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.wait([self._sender])
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
-            try:
-                await self._guest.call("guest-exec-close", pid=self.pid, timeout=CLOSE_TIMEOUT)
-            except (GuestmuxError, RemoteError) as error:
-                logger.debug("process %s: %s", self.pid, error)

@@ -6,7 +6,8 @@ import anyio
 from anyio.abc import ByteSendStream
 
 from guestmux.base64_bytes import decode
-from guestmux.calling import read_as
+from guestmux.calling import Calling, read_as
+from guestmux.output import BufferedOutput
 from guestmux.process import ExitStatus, Process, number
 from guestmux_protocol.guest.processes import GuestExecStatus
 
@@ -40,6 +41,10 @@ class PolledProcess(Process):
 
     live = False
 
+    def __init__(self, guest: Calling, pid: int) -> None:
+        self._outputs = BufferedOutput(), BufferedOutput()
+        super().__init__(guest, pid, *self._outputs)
+
     @property
     def stdin(self) -> ByteSendStream:
         """Its input, which has ended."""
@@ -50,7 +55,7 @@ class PolledProcess(Process):
         while not (status := await self._status()).exited:
             await anyio.sleep(pause)
             pause = min(pause * FACTOR, LONGEST_PAUSE)
-        for output, text in ((self.stdout, status.out_data), (self.stderr, status.err_data)):
+        for output, text in zip(self._outputs, (status.out_data, status.err_data), strict=True):
             output.feed(decode("guest-exec-status", text) if isinstance(text, str) else b"")
         truncated = status.out_truncated is True or status.err_truncated is True
         return ExitStatus(number(status.exitcode), number(status.signal), truncated)

@@ -48,6 +48,9 @@ class EventStream:
         self._epoch: str | None = None if since is None else since.epoch
         self._seq = 0 if since is None else since.seq
         self._snapshot: Snapshot | None = None
+        self._given = 0
+        self._settled = 0
+        self._idle = False
         self._queue = EventQueue(max_events)
         self._grown = anyio.Event()
         self._interrupted = False
@@ -119,16 +122,34 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Item:
+        self._settled = self._given
+        if not self._queue or self._closed:
+            await self._wait()
+        item = self._queue.take()
+        if item.__class__ is Event and item.epoch == self._epoch and item.seq is not None:
+            self._given = item.seq
+        return item
+
+    async def _wait(self) -> None:
+        """Wait until there is something to take."""
         if not self._closed:
             await self.begin()
-        while not self._queue and self.alive:
-            self._grown = anyio.Event()
-            await self._grown.wait()
+        self._idle = True
+        try:
+            while not self._queue and self.alive:
+                self._grown = anyio.Event()
+                await self._grown.wait()
+        finally:
+            self._idle = False
         if self._closed:
             raise StopAsyncIteration
         if not self._queue and self._ended is not None:
             raise self._ended
-        return self._queue.take()
+
+    @property
+    def settled(self) -> int | None:
+        """The event of its journal up to which its consumer is done; None: with everything that came."""
+        return None if self._idle and not self._queue else self._settled
 
     def feed(self, events: Iterable[SizedEvent]) -> None:
         """Take events from the guest."""
@@ -165,6 +186,8 @@ class EventStream:
             self._go_to(latest)
 
     def _go_to(self, position: Position) -> None:
+        if position.epoch != self._epoch or not self.begun:
+            self._given = self._settled = position.seq
         self._epoch, self._seq = position.epoch, position.seq
 
     def disconnected(self, reason: str) -> None:
@@ -194,7 +217,9 @@ class EventStream:
         seq, epoch = event.seq, event.epoch
         if seq is None:
             return True
-        if epoch == self._epoch and seq <= self._seq:
+        if epoch != self._epoch:
+            self._go_to(Position(epoch=epoch, seq=seq - 1))
+        elif seq <= self._seq:
             return False
-        self._epoch, self._seq = epoch, seq
+        self._seq = seq
         return True

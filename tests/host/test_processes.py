@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 import guestmux
-from guestmux import process as process_module
+from guestmux import output as output_module
 from tests.support.standin_guest import Refused, StandInGuest
 from tests.support.verb_guest import VerbGuest, verb_guest
 
@@ -104,8 +104,9 @@ async def test_a_grandchild_with_the_pipe_is_not_waited_for(guest: guestmux.Gues
 async def test_nothing_is_read_that_nobody_takes(
     guest: guestmux.Guest, standin: VerbGuest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module, "MAX_BUFFERED", 1)
+    monkeypatch.setattr(output_module, "MAX_BUFFERED", 1)
     async with await guest.exec(["sh", "-c", "echo one; read line; echo two; read line"]) as process:
+        assert isinstance(process.stdout, output_module.BufferedOutput)
         while not process.stdout._buffer:
             await anyio.lowlevel.checkpoint()
         await process.stdin.send(b"\n")

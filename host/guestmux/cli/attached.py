@@ -14,7 +14,8 @@ from guestmux.cli.local_terminal import EscapeKeys, terminal_size
 from guestmux.cli.output import ReaderGone, warn
 from guestmux.cli.signals import heeded
 from guestmux.errors import CallTimeout, GuestmuxError, RemoteError
-from guestmux.process import SIGNAL_BASE, Output, Process
+from guestmux.output import Output
+from guestmux.process import SIGNAL_BASE, Process
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that the process is to get in our place."""

@@ -61,7 +61,7 @@ def _ask(context: click.Context, ask: Callable[[Guest], Awaitable[list[str]]]) -
 
     async def session() -> list[str]:
         with anyio.move_on_after(PATIENCE):
-            async with connect(address, timeout=PATIENCE, reconnect=False) as guest:
+            async with connect(address, timeout=PATIENCE, reconnect=False, mux=False) as guest:
                 return await ask(guest)
         return []
 

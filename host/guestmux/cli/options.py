@@ -35,10 +35,12 @@ class Target:
     Attributes:
         address: as given; None for $GUESTMUX_CONNECT.
         timeout: seconds to connect.
+        mux: whether a guest that can is to speak mux.
     """
 
     address: str | None = None
     timeout: float = CONNECT_TIMEOUT
+    mux: bool = True
 
 
 def talk(work: Work, *, reconnect: bool = False) -> None:
@@ -48,7 +50,9 @@ def talk(work: Work, *, reconnect: bool = False) -> None:
 
     async def session() -> int | None:
         _end_by_signals(ended_by)
-        async with connect(target.address, timeout=target.timeout, reconnect=reconnect) as guest:
+        async with connect(
+            target.address, timeout=target.timeout, reconnect=reconnect, mux=target.mux
+        ) as guest:
             return await work(guest)
 
     try:
@@ -93,7 +97,14 @@ def connecting(function: Function) -> Function:
         callback=_set_timeout,
         help=f"How long to wait for the guest to answer. Default: {CONNECT_TIMEOUT:g}.",
     )
-    return address(timeout(function))
+    dialect = click.option(
+        "--dialect",
+        type=click.Choice(["mux", "qmp"]),
+        expose_value=False,
+        callback=_set_dialect,
+        help="'qmp': stay with JSON, without streams, also where the guest can speak mux.",
+    )
+    return address(timeout(dialect(function)))
 
 
 def _set_address(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -104,6 +115,11 @@ def _set_address(context: click.Context, _parameter: click.Parameter, value: str
 def _set_timeout(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
     if value is not None:
         context.ensure_object(Target).timeout = value
+
+
+def _set_dialect(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Target).mux = value == "mux"
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
