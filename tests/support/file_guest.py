@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from guestmux.errors import CommandFailed, CommandNotFound, ConnectionLost, NoStreams, StreamFailed
+from guestmux.forward_calls import ForwardCalls
 from guestmux.guest_stream import GuestStream
 from guestmux.transfer_calls import TransferCalls
 
@@ -92,7 +93,7 @@ class FakeStream(GuestStream):
         self.ended.set()
 
 
-class FileGuest(TransferCalls):
+class FileGuest(TransferCalls, ForwardCalls):
     """Paths are this host's.
 
     Attributes:
@@ -102,6 +103,7 @@ class FileGuest(TransferCalls):
         calls: the calls, with their arguments.
         on_bytes: told of all bytes that went over streams so far; what it raises is what the host's end raises.
         false_checksums: tell wrong ones.
+        connect: serves what is connected to; an echo by default.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
@@ -113,7 +115,7 @@ class FileGuest(TransferCalls):
         self.on_bytes: Callable[[int], None] = lambda _: None
         self.bytes = 0
         self.false_checksums = False
-        self.connect: Callable[[str, FakeStream], Any] | None = None
+        self.connect: Callable[[FakeStream], Coroutine[Any, Any, None]] = echo
 
     @property
     def concurrent(self) -> bool:
@@ -172,9 +174,8 @@ class FileGuest(TransferCalls):
         if command in self.overrides:
             self.overrides[command](given)
         if command == "guest-connect":
-            assert self.connect
             stream = FakeStream(self)
-            await self.connect(given["to"], stream)
+            self._tasks.start_soon(self.connect, stream)
             return stream
         flags = os.O_RDONLY if command == "guest-file-download" else os.O_RDWR | os.O_CREAT
         with refusing():
@@ -232,6 +233,14 @@ class FileGuest(TransferCalls):
 
     def _told(self, checksum: str) -> str:
         return "0" * 128 if self.false_checksums else checksum
+
+
+async def echo(stream: FakeStream) -> None:
+    """Give back what comes, to its end."""
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        async for item in stream.from_host:
+            await stream.to_host.send(item)
+    stream.end()
 
 
 class refusing:  # noqa: N801 - a context manager
