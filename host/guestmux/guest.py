@@ -25,7 +25,7 @@ from guestmux.errors import (
 )
 from guestmux.event_queue import MAX_EVENTS
 from guestmux.fact_calls import FactCalls
-from guestmux.file_calls import FileCalls
+from guestmux.forward_calls import ForwardCalls
 from guestmux.freeze_calls import FreezeCalls
 from guestmux.guest_stream import GuestStream
 from guestmux.hub import EventHub
@@ -33,6 +33,7 @@ from guestmux.link import Link, open_link
 from guestmux.power_calls import PowerCalls
 from guestmux.process_calls import ProcessCalls
 from guestmux.stream import EventStream
+from guestmux.transfer_calls import TransferCalls
 from guestmux.waiting import Waiting
 from guestmux_protocol.addresses import DialAddress, parse_dial_address
 from guestmux_protocol.commands import Position
@@ -58,7 +59,7 @@ RENEW_AFTER = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Guest(Calls, FactCalls, FileCalls, ProcessCalls, FreezeCalls, PowerCalls, Waiting):
+class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeCalls, PowerCalls, Waiting):
     """A connected guest. Made by `connect`.
 
     Args:
