@@ -12,7 +12,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import agents, calls, events, idle, latency, memory, pipeline, startup, verbs
+from benchmarks import (
+    agents,
+    calls,
+    channel,
+    events,
+    idle,
+    latency,
+    memory,
+    pipeline,
+    startup,
+    stream_latency,
+    streams,
+    verbs,
+)
 from benchmarks.core.machine import load, shape
 from benchmarks.core.rounds import FULL, QUICK, Row, Scale
 from benchmarks.core.table import as_json, show
@@ -27,6 +40,9 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "idle": idle.run,
     "calls": calls.run,
     "events": events.run,
+    "channel": channel.run,
+    "streams": streams.run,
+    "stream-latency": stream_latency.run,
     "agents": agents.run,
 }
 

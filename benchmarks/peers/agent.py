@@ -1,4 +1,4 @@
-"""An agent made with the SDK: one command, one event. `python -m benchmarks.peers.agent ADDRESS SESSION`."""
+"""An agent made with the SDK: a command, an event, streams. `python -m benchmarks.peers.agent BUS SESSION [WAY]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import time
 import anyio
 
 from benchmarks.peers.worker import TEXT, obey
-from guestmux_session import Agent, Data, Event, command
+from guestmux_session import Agent, Data, Event, ServedStream, command, stream
 
 ECHO = "__org.example_echo"
+SOURCE = "__org.example_source"
+SINK = "__org.example_sink"
 
 TICKED = "__org.example_TICKED"
+
+PIECE = bytes(64 * 1024)
+"""What a source sends at a time: the content of one DATA frame."""
 
 
 class Tick(Data, frozen=True):
@@ -34,6 +39,20 @@ class Ticker(Agent):
         """Give the text back."""
         return text
 
+    @stream(SOURCE)
+    async def source(self, stream: ServedStream, count: int) -> None:
+        """Send so many bytes, in whole pieces."""
+        await stream.accept()
+        for _ in range(count // len(PIECE)):
+            await stream.send(PIECE)
+
+    @stream(SINK)
+    async def sink(self, stream: ServedStream) -> None:
+        """Take what comes."""
+        await stream.accept()
+        async for _ in stream:
+            pass
+
     async def while_registered(self) -> None:
         """Tick when told to, and end with who tells."""
         await obey(self._tick)
@@ -43,5 +62,26 @@ class Ticker(Agent):
         await self.ticked(Tick(sent=time.monotonic_ns(), text=TEXT))
 
 
+class BusTicker(Ticker):
+    """Has everything go over D-Bus."""
+
+    channel = False
+
+
+class Poster(Ticker):
+    """Does not wait for the numbers of its events."""
+
+    async def _tick(self, _number: int) -> None:
+        await self.post(TICKED, Tick(sent=time.monotonic_ns(), text=TEXT))
+
+
+WAYS: dict[str, type[Ticker]] = {"channel": Ticker, "bus": BusTicker, "post": Poster}
+
+
+def main(bus: str, session: str, way: str = "channel") -> None:
+    """Run one."""
+    anyio.run(WAYS[way](bus=bus, session=session).run)
+
+
 if __name__ == "__main__":
-    anyio.run(Ticker(bus=sys.argv[1], session=sys.argv[2]).run)
+    main(*sys.argv[1:])

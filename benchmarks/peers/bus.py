@@ -29,6 +29,11 @@ def bus_with_session(directory: Path) -> Iterator[tuple[str, str]]:
             yield bus.address, anyio.run(_log_in, bus.address)
 
 
+def another_session(address: str) -> str:
+    """Log the same user in once more; gives the session's id."""
+    return anyio.run(_log_in, address)
+
+
 async def _log_in(address: str) -> str:
     async with connect_bus(address) as bus:
         return await StandinControl(bus).login(USER, os.getuid())

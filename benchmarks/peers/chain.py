@@ -86,18 +86,19 @@ def _latencies_us(arrivals: list[tuple[int, bytes]]) -> list[float]:
 
 
 @contextmanager
-def chain(directory: Path, bus: tuple[str, str], library: str = "") -> Iterator[Chain]:
+def chain(directory: Path, bus: tuple[str, str], library: str = "", way: str = "bus") -> Iterator[Chain]:
     """Run one.
 
     Args:
         directory: for sockets and logs.
         bus: the address of the bus, and the session that the agent is in.
         library: the D-Bus library of eventd and agent; empty for the default.
+        way: the agent's way to eventd; see `benchmarks.peers.agent`.
     """
     address, session = bus
     with eventd(directory, address, library) as daemon:
         host = connect(daemon.qmp)
-        with worker(directory, "benchmarks.peers.agent", address, session, library=library) as agent:
+        with worker(directory, "benchmarks.peers.agent", address, session, way, library=library) as agent:
             host.read_line()
             host.execute("qmp_capabilities", enable=["oob"])
             host.execute("guest-event-subscribe", events=[TICKED])

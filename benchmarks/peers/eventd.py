@@ -16,6 +16,8 @@ NAME = "eventd"
 EMIT_RATE = "1000000"
 """Events a second that an agent may emit here: the limit is not what is measured."""
 
+NO_CONFIG = Path("/dev/null")
+
 READY_PATIENCE = 30.0
 """Seconds until it must be ready."""
 
@@ -37,7 +39,7 @@ class Eventd:
 
 @contextmanager
 def starting_eventd(
-    directory: Path, bus: str, *, library: str = "", notify: Path | None = None
+    directory: Path, bus: str, *, library: str = "", notify: Path | None = None, config: Path = NO_CONFIG
 ) -> Iterator[Eventd]:
     """Run one; it may not be there yet.
 
@@ -46,9 +48,10 @@ def starting_eventd(
         bus: the address of its bus.
         library: its D-Bus library; empty for the default.
         notify: the socket that it tells when it is ready.
+        config: its configuration.
     """
     qga, qmp = directory / "eventd.qga", directory / "eventd.qmp"
-    command = python("guestmux_eventd", "--config", "/dev/null", "--bus", bus, "--emit-rate", EMIT_RATE)
+    command = python("guestmux_eventd", "--config", str(config), "--bus", bus, "--emit-rate", EMIT_RATE)
     command += ["--port", f"qga=unix-listen:{qga}", "--port", f"qmp=unix-listen:{qmp}"]
     variables = environment(library) | ({"NOTIFY_SOCKET": str(notify)} if notify else {})
     with running(command, variables, directory / "eventd.log") as process:
@@ -56,13 +59,13 @@ def starting_eventd(
 
 
 @contextmanager
-def eventd(directory: Path, bus: str, library: str = "") -> Iterator[Eventd]:
+def eventd(directory: Path, bus: str, library: str = "", config: Path = NO_CONFIG) -> Iterator[Eventd]:
     """Run one that serves its ports and is on the bus; the arguments are those of `starting_eventd`."""
     notify = directory / "eventd.notify"
     notify.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(notify))
         ready.settimeout(READY_PATIENCE)
-        with starting_eventd(directory, bus, library=library, notify=notify) as daemon:
+        with starting_eventd(directory, bus, library=library, notify=notify, config=config) as daemon:
             ready.recv(64)
             yield daemon

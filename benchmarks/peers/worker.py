@@ -99,24 +99,33 @@ class Worker:
         self.process = process
         self._log = log
         self._stdin, self._stdout = _pipes(process)
-        if self._line() != READY:
+        if self.line() != READY:
             raise RuntimeError(f"{log.name} is not ready")
 
     def begin(self, order: Order) -> None:
         """Have an order carried out."""
-        self._stdin.write(msgspec.json.encode(order).decode() + "\n")
-        self._stdin.flush()
+        self.tell(order)
 
     def outcome(self) -> Outcome:
         """Wait for the outcome of the order that was begun."""
-        return msgspec.json.decode(self._line(), type=Outcome)
+        return msgspec.json.decode(self.line(), type=Outcome)
 
     def run(self, order: Order) -> Outcome:
         """Have an order carried out, and wait for it."""
         self.begin(order)
         return self.outcome()
 
-    def _line(self) -> str:
+    def tell(self, order: msgspec.Struct) -> None:
+        """Send a line with an order of the process's own kind."""
+        self._stdin.write(msgspec.json.encode(order).decode() + "\n")
+        self._stdin.flush()
+
+    def line(self) -> str:
+        """What it says next.
+
+        Raises:
+            RuntimeError: it ended instead.
+        """
         line = self._stdout.readline().strip()
         if not line:
             raise RuntimeError(f"a process ended: {self._log.read_text()}")
