@@ -107,16 +107,19 @@ class Pipe:
         """Bytes taken by write() that the kernel did not take yet."""
         return len(self._outbox)
 
-    async def receive(self) -> bytes:
-        """Give the next bytes, at most READ_BYTES.
+    async def receive(self, most: int = READ_BYTES) -> bytes:
+        """Give the next bytes.
 
         Nothing is read ahead, so not receiving slows the sender down. One task at a time may wait here.
+
+        Args:
+            most: bytes; what the owner of the descriptor read already comes as it is.
 
         Returns:
             Some bytes, or b"" when the other side will send no more. Replies may still reach it then.
         """
         await self._let_others_run()
-        while (data := self._take()) is None:
+        while (data := self._take(most)) is None:
             self._steps_left = STEPS_PER_TURN
             await self._readable.wait()
         self.received += len(data)
@@ -231,11 +234,11 @@ class Pipe:
         if len(self.unanswered) > UNANSWERED_BYTES:
             self.unanswered = b""
 
-    def _take(self) -> bytes | None:
+    def _take(self, most: int) -> bytes | None:
         """The next bytes, b"" at the end, None when there are none yet."""
         if self._leftovers:
             return self._leftovers.popleft()
-        data = self._read()
+        data = self._read(most)
         if data or (data is None and not self._gone.is_set()):
             return data
         self._end_reading()
@@ -243,12 +246,12 @@ class Pipe:
             self.lose()
         return b""
 
-    def _read(self) -> bytes | None:
+    def _read(self, most: int) -> bytes | None:
         if self._at_end:
             return b""
         self._readable.clear()
         try:
-            return os.read(self._fd, READ_BYTES)
+            return os.read(self._fd, most)
         except BlockingIOError:
             return None
         except OSError as error:

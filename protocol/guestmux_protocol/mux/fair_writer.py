@@ -79,7 +79,7 @@ class FairWriter:
             stream.credit_queued = True
             self._credits.append(stream)
 
-    def data(self, stream: Stream, data: bytes) -> None:
+    def data(self, stream: Stream, data: bytes | memoryview) -> None:
         """Queue bytes of a stream."""
         self._stream_bytes += len(data)
         stream.queue.add(data)

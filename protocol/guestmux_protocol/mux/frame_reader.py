@@ -93,17 +93,22 @@ class FrameReader:
         limits: bounds on what is received.
     """
 
-    __slots__ = ("_fed", "_limits", "_over", "_since", "_unpacker")
+    __slots__ = ("_end", "_fed", "_limits", "_over", "_unpacker")
 
     def __init__(self, limits: MuxLimits = DEFAULT_MUX_LIMITS) -> None:
         self._limits = limits
         self._over = False
         self._fed = 0
-        self._since = 0
+        self._end = 0
         self._unpacker = self._fresh()
 
     def __repr__(self) -> str:
-        return f"<FrameReader {'over' if self._over else f'{self._since} bytes since a frame'}>"
+        return f"<FrameReader {'over' if self._over else f'partial={self.partial}'}>"
+
+    @property
+    def partial(self) -> int:
+        """Bytes that came of a frame whose end has not."""
+        return self._fed - self._end
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the stream.
@@ -130,53 +135,43 @@ class FrameReader:
 
     def _feed(self, data: bytes, start: int, frames: list[Frame]) -> None:
         piece = data if len(data) <= FEED_BYTES else data[start : start + FEED_BYTES]
-        before = len(frames)
-        grown = self._since > KEPT_BUFFER
+        grown = self.partial > KEPT_BUFFER
+        self._fed += len(piece)
         try:
             self._unpacker.feed(piece)
-            self._fed += len(piece)
-            end = self._decode_all(frames, grown=grown)
+            self._decode_all(frames)
         except (ValueError, UnpackException) as error:
             raise MuxError(f"no msgpack as frames have it: {error}") from None
+        rest = self.partial
         if self._over:
-            frames.append(Reset(data[start + len(piece) - (self._fed - end) :]))
-        elif len(frames) > before:
-            self._since = len(piece)
-            if grown:
-                self._renew(piece[len(piece) - (self._fed - end) :])
-        else:
-            self._grow(len(piece))
+            frames.append(Reset(data[start + len(piece) - rest :]))
+        elif rest > self._limits.value_bytes + FRAME_OVERHEAD:
+            raise MuxError("a frame over the size limit")
+        elif grown and rest < len(piece):
+            self._renew(piece[len(piece) - rest :])
 
-    def _decode_all(self, frames: list[Frame], *, grown: bool) -> int:
-        """Append what is whole; returns where in the stream the last one ended, if `grown` or at a reset."""
-        end = 0
-        for item in self._unpacker:
+    def _decode_all(self, frames: list[Frame]) -> None:
+        unpacker = self._unpacker
+        for item in unpacker:
+            self._end = unpacker.tell()
             if item.__class__ not in _FRAMES:
-                return self._no_frame(item)
+                self._no_frame(item)
+                return
             frames.append(item)
-            if grown:
-                end = self._unpacker.tell()
-        return end
 
-    def _no_frame(self, untrusted_item: object) -> int:
-        if untrusted_item != -1 or type(untrusted_item) is not int:
+    def _no_frame(self, untrusted_item: object) -> None:
+        if type(untrusted_item) is not int or untrusted_item != -1:
             raise MuxError("something that is no frame")
         self._over = True
-        end: int = self._unpacker.tell()
-        return end
-
-    def _grow(self, more: int) -> None:
-        self._since += more
-        if self._since > self._limits.value_bytes + FRAME_OVERHEAD + FEED_BYTES:
-            raise MuxError("a frame over the size limit")
 
     def _renew(self, beginning: bytes) -> None:
         """A fresh decoder, which has seen the beginning of a frame."""
         self._unpacker = self._fresh()
         self._unpacker.feed(beginning)
-        self._fed = self._since = len(beginning)
+        self._fed, self._end = len(beginning), 0
 
     def _fresh(self) -> Unpacker:
+        """A decoder that cannot be made to build more than a frame needs."""
         return Unpacker(
             use_list=False,
             list_hook=_frame,

@@ -86,6 +86,11 @@ class Inbound:
             raise broken
         return passed
 
+    @property
+    def partial(self) -> int:
+        """Bytes that came of a frame whose end has not."""
+        return self._reader.partial
+
     def _unexpected(self, frame: Frame) -> Frame:
         place = "an end that waits for HELLO" if self.peer is None else f"the {self._role}"
         raise MuxError(f"{type(frame).__name__.upper()} is not for {place}")

@@ -82,6 +82,11 @@ class Multiplexer:
         """
         return self._inbound.receive(data)
 
+    @property
+    def partial(self) -> int:
+        """Bytes that came of a frame whose end has not."""
+        return self._inbound.partial
+
     # What an asker does
 
     def request(self, command: str, arguments: bytes, context: bytes = _NO_CONTEXT) -> int:
@@ -252,7 +257,7 @@ class Multiplexer:
 
     # What both do
 
-    def send(self, stream: int, data: bytes) -> None:
+    def send(self, stream: int, data: bytes | memoryview) -> None:
         """Queue bytes of a stream, which must not change afterwards.
 
         Raises:
@@ -324,6 +329,11 @@ class Multiplexer:
     def pending_control(self) -> int:
         """Memory that queued control frames take."""
         return self._writer.control_bytes
+
+    @property
+    def pending_events(self) -> int:
+        """Memory that queued events take."""
+        return self._writer.event_bytes
 
     @property
     def congested(self) -> bool:

@@ -18,7 +18,7 @@ class StreamQueue:
         self._pieces: deque[bytes | bytearray | memoryview] = deque()
         self.size = 0
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Append bytes, which must not change afterwards."""
         self.size += len(data)
         if len(data) >= SMALL:

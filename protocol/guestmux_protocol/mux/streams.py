@@ -72,7 +72,7 @@ class Streams:
         stream.step(Step.CANCEL)
         return True
 
-    def send(self, number: int, data: bytes) -> None:
+    def send(self, number: int, data: bytes | memoryview) -> None:
         """Queue bytes; see Multiplexer.send."""
         stream = self._streams.get(number)
         if stream is None or len(data) > stream.sendable:

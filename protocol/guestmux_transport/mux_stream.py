@@ -1,0 +1,300 @@
+"""A stream as a pair of async byte streams, on hosts and in agents alike."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal, Protocol
+
+import anyio
+from anyio.abc import ByteStream
+
+from guestmux_protocol.mux import Close, Failure, Multiplexer, Open
+from guestmux_protocol.mux.stream_queue import StreamQueue
+from guestmux_transport.mux_errors import MuxLost, StreamFailed
+
+__all__ = ["IncomingStream", "MuxLost", "MuxStream", "StreamFailed"]
+
+STEPS_PER_TURN: Final = 16
+"""Calls answered without a pause; then other tasks get their turn."""
+
+RECEIVE_BYTES: Final = 64 * 1024
+"""Most that one receive() gives unless told otherwise: what one DATA carries."""
+
+GIVEN_UP: Final = Failure("GenericError", "the stream was given up", "host")
+"""What the peer is told when a stream is closed before its end."""
+
+
+class StreamOwner(Protocol):
+    """The connection that a stream belongs to."""
+
+    mux: Multiplexer
+    party: Literal["host", "agent"]
+
+    def wake(self) -> None:
+        """Have what is queued sent."""
+
+    def forget(self, number: int) -> None:
+        """A stream needs no more news."""
+
+    def accept(self, number: int, reply: bytes, group: str) -> MuxStream:
+        """Accept a stream that the peer opened."""
+
+    def refuse(self, number: int, error_class: str, desc: str) -> None:
+        """Refuse a stream that the peer opened."""
+
+
+class MuxStream(ByteStream):
+    """One open stream. Made by MuxConnection; ends with `async with`, or with aclose().
+
+    What was not received yet is bounded by the window, and slows the sender down. One task may receive and another
+    send at a time.
+
+    Args:
+        owner: the connection.
+        number: the stream's id there.
+        reply: the server's answer to OPEN; JSON.
+        window: bytes that the peer may have sent beyond what was received here; granted already.
+
+    Attributes:
+        number: the stream's id.
+        reply: the server's answer to OPEN; JSON.
+    """
+
+    def __init__(self, owner: StreamOwner, number: int, reply: bytes, window: int) -> None:
+        self.number = number
+        self.reply = reply
+        self._owner = owner
+        self._grant_at = window // 2
+        self._received = StreamQueue()
+        self._consumed = 0
+        self._news = asyncio.Event()  # bytes, or the end
+        self._room = asyncio.Event()  # credit, or the end
+        self._receive_guard = anyio.ResourceGuard("receiving from")
+        self._send_guard = anyio.ResourceGuard("sending to")
+        self._steps_left = STEPS_PER_TURN
+        self._peer_closed: Close | None = None
+        self._lost: str | None = None
+        self._eof_sent = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "CLOSED" if self._closed else "LOST" if self._lost is not None else "OPEN"
+        return f"<MuxStream {self.number} {state}>"
+
+    # What the program does
+
+    async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
+        """Give the next bytes.
+
+        Args:
+            max_bytes: most that it gives.
+
+        Raises:
+            anyio.EndOfStream: the peer has sent everything.
+            StreamFailed: the stream was broken.
+            MuxLost: the connection ended.
+            anyio.ClosedResourceError: it was closed here.
+        """
+        with self._receive_guard:
+            await self._let_others_run()
+            while not self._received.size:
+                self._check_receiving()
+                self._news.clear()
+                await self._news.wait()
+            return self._take(max_bytes)
+
+    async def send(self, item: bytes) -> None:
+        """Send all of it; waits for credit. What was queued when this is cancelled is still sent.
+
+        Args:
+            item: bytes that do not change afterwards.
+
+        Raises:
+            StreamFailed: the stream was broken.
+            MuxLost: the connection ended.
+            anyio.ClosedResourceError: it was closed here, or send_eof() was called.
+        """
+        with self._send_guard:
+            await self._let_others_run()
+            rest = memoryview(item) if item else b""
+            self._check_sending()
+            while rest:
+                room = self._owner.mux.sendable(self.number)
+                if room:
+                    piece, rest = rest[:room], rest[room:]
+                    self._owner.mux.send(self.number, item if len(piece) == len(item) else piece)
+                    self._owner.wake()
+                else:
+                    self._room.clear()
+                    await self._room.wait()
+                    self._check_sending()
+
+    async def send_eof(self) -> None:
+        """Say that nothing follows; what is queued still goes out. The peer may go on sending."""
+        self.close()
+
+    def close(self, value: bytes | None = None) -> None:
+        """As send_eof(), with a server's result: JSON. Harmless the second time, and on a stream that is over."""
+        if not self._eof_sent and not self._closed:
+            self._eof_sent = True
+            self._owner.mux.close(self.number, None, value)
+            self._owner.wake()
+            if self._peer_closed:
+                self._owner.forget(self.number)
+
+    async def result(self) -> bytes | None:
+        """Wait for the server's last word: JSON, or None if it has none.
+
+        It comes behind everything the server sends, so somebody has to receive that meanwhile.
+
+        Raises:
+            StreamFailed: the stream was broken.
+            MuxLost: the connection ended.
+            anyio.ClosedResourceError: it was closed here.
+        """
+        while self._peer_closed is None:
+            self._check_alive()
+            self._news.clear()
+            await self._news.wait()
+        self._check_failure()
+        return self._peer_closed.value
+
+    def fail(self, error_class: str, desc: str) -> None:
+        """Break both directions, and tell the peer why."""
+        self._abort(Failure(error_class, desc, self._owner.party))
+
+    async def aclose(self) -> None:
+        """End the stream. Unless both sides were done, the peer is told that it was given up."""
+        self.give_up()
+        await asyncio.sleep(0)
+
+    def give_up(self) -> None:
+        """As aclose(), at once."""
+        if self._peer_closed is None or not self._eof_sent:
+            self._abort(Failure(GIVEN_UP.error_class, GIVEN_UP.desc, self._owner.party))
+        self._close()
+
+    # What the connection does
+
+    def data_came(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        if self._closed:
+            return
+        self._received.add(data)
+        self._news.set()
+
+    def credit_came(self) -> None:
+        """The peer takes more."""
+        self._room.set()
+
+    def close_came(self, close: Close) -> None:
+        """The peer sends nothing more, or broke the stream."""
+        self._peer_closed = close
+        if self._eof_sent or close.failure:
+            self._owner.forget(self.number)
+        self._wake_all()
+
+    def lose(self, reason: str) -> None:
+        """The connection is over."""
+        if self._lost is None:
+            self._lost = reason
+            self._wake_all()
+
+    # Both
+
+    def _take(self, most: int) -> bytes:
+        piece = self._received.take(most)
+        self._consumed += len(piece)
+        if self._consumed >= self._grant_at and self._peer_closed is None:
+            self._owner.mux.grant(self.number, self._consumed)
+            self._owner.wake()
+            self._consumed = 0
+        return piece if type(piece) is bytes else bytes(piece)
+
+    def _abort(self, failure: Failure) -> None:
+        self._eof_sent = True
+        self._owner.mux.close(self.number, failure)
+        self._owner.wake()
+        self._close()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._received.clear()
+            self._owner.forget(self.number)
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._news.set()
+        self._room.set()
+
+    def _check_receiving(self) -> None:
+        self._check_failure()
+        if self._peer_closed is not None and not self._closed:
+            raise anyio.EndOfStream
+        self._check_alive()
+
+    def _check_sending(self) -> None:
+        self._check_failure()
+        if self._eof_sent:
+            raise anyio.ClosedResourceError
+        self._check_alive()
+
+    def _check_failure(self) -> None:
+        if self._peer_closed is not None and (failure := self._peer_closed.failure):
+            raise StreamFailed(failure.error_class, failure.desc, failure.party)
+
+    def _check_alive(self) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._lost is not None:
+            raise MuxLost(self._lost)
+
+    async def _let_others_run(self) -> None:
+        if not self._steps_left:
+            self._steps_left = STEPS_PER_TURN
+            await asyncio.sleep(0)
+        self._steps_left -= 1
+
+
+class IncomingStream:
+    """A stream that the asker wants; to be accepted or refused once.
+
+    Attributes:
+        id: its number.
+        command: the command's name.
+        arguments: JSON text, unchecked.
+        context: JSON text, unchecked.
+    """
+
+    def __init__(self, owner: StreamOwner, opened: Open) -> None:
+        self.id = opened.stream
+        self.command = opened.command
+        self.arguments = opened.arguments
+        self.context = opened.context
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"<IncomingStream {self.id} {self.command}>"
+
+    async def accept(self, reply: bytes, *, group: str = "") -> MuxStream:
+        """Open it.
+
+        Args:
+            reply: JSON.
+            group: what shares turns with it.
+
+        Raises:
+            ValueError: it was answered before.
+            MuxTooLarge: the reply is too large; it is still to be answered.
+            MuxLost: the connection ended.
+        """
+        return self._owner.accept(self.id, reply, group)
+
+    def refuse(self, error_class: str, desc: str) -> None:
+        """Answer that there will be none.
+
+        Raises:
+            ValueError: it was answered before.
+        """
+        self._owner.refuse(self.id, error_class, desc)
