@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import anyio
 from msgspec import UNSET
@@ -18,6 +21,8 @@ from guestmux_session.verbs.ends import Ends
 from guestmux_session.verbs.input import Input
 from guestmux_session.verbs.output import Output
 from guestmux_session.verbs.spawn import Program, Started, Streams, spawn, spawn_on_terminal
+
+Channel: TypeAlias = Literal["stdio", "stderr"]
 
 MAX_HELD = MAX_LIVE_READ
 """Bytes of each stream that are held for a host that does not read; then the process has to wait."""
@@ -65,12 +70,18 @@ class LiveProcess:
 
     Args:
         connected: just started.
+
+    Attributes:
+        changed: beats when there is output, or the end of it, and when the process has ended or was closed.
+        closed: it was hung up.
     """
 
     def __init__(self, connected: Connected) -> None:
-        self._changed = Pulse()
+        self.changed = Pulse()
+        self.closed = False
+        self._streams: set[Channel] = set()
         self._told = (False, False, False)
-        self.child = Child(connected.started, self._changed.beat)
+        self.child = Child(connected.started, self.changed.beat)
         self._input = Input(connected.stdin)
         self._out = self._output(connected.stdout)
         self._err = None if connected.stderr is None else self._output(connected.stderr)
@@ -89,10 +100,15 @@ class LiveProcess:
         Args:
             most: bytes of each stream.
             linger: seconds to wait for something new: output, the end of it, the process's end.
+
+        Raises:
+            CommandError: a stream has taken its output, now or while this waited.
         """
+        self._check_free(self._streams)
         with anyio.move_on_after(linger):
             while not self._news():
-                await self._changed.wait()
+                await self.changed.wait()
+                self._check_free(self._streams)
         out = self._out.take(most)
         err = b"" if self._err is None else self._err.take(most)
         self._told = self._state()
@@ -110,6 +126,41 @@ class LiveProcess:
         """Give it input, as `Input.write` says. Raises CommandError."""
         return await self._input.write(data, end=end)
 
+    async def feed(self, data: bytes) -> None:
+        """Give it all of this as input, however long that takes. Raises CommandError."""
+        while data:
+            data = data[await self._input.write(data, end=False) :]
+
+    def check_input_free(self) -> None:
+        """Refuse input that does not come by a stream while there is one. Raises CommandError."""
+        self._check_free(self._streams & {"stdio"})
+
+    @contextmanager
+    def attached(self, channel: Channel) -> Iterator[Output]:
+        """Be the one who takes its output for the block.
+
+        Raises:
+            CommandError: somebody else is, or there is no such output.
+        """
+        output = self._out if channel == "stdio" else self._err
+        if output is None:
+            raise CommandError(
+                f"PID {self.child.pid} has a terminal, which shows its stderr as well: attach stdio"
+            )
+        self._check_free(self._streams & {channel})
+        self._streams.add(channel)
+        # Who lingers for output is to look again.
+        self.changed.beat()
+        try:
+            yield output
+        finally:
+            self._streams.remove(channel)
+
+    async def until_ended(self) -> None:
+        """Wait until it has ended, or was closed."""
+        while not (self.ended or self.closed):
+            await self.changed.wait()
+
     def resize(self, rows: int, columns: int) -> None:
         """Give its terminal another size, which it is told by SIGWINCH.
 
@@ -124,14 +175,21 @@ class LiveProcess:
 
     def close(self) -> None:
         """Hang up: a terminal's programs get SIGHUP, others the end of input and SIGPIPE when they write."""
+        self.closed = True
         self._input.close()
         self._out.close()
         if self._err is not None:
             self._err.close()
-        self._changed.beat()
+        self.changed.beat()
+
+    def _check_free(self, streams: set[Channel]) -> None:
+        if streams:
+            raise CommandError(
+                f"the {min(streams)} of PID {self.child.pid} is a stream's (guest-exec-attach)"
+            )
 
     def _output(self, descriptor: int) -> Output:
-        return Output(descriptor, MAX_HELD, drop=False, changed=self._changed.beat)
+        return Output(descriptor, MAX_HELD, drop=False, changed=self.changed.beat)
 
     def _state(self) -> tuple[bool, bool, bool]:
         """Whether stdout, stderr and the process are over."""

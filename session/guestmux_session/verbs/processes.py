@@ -11,8 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from guestmux_protocol.guest.processes import (
     GuestExec,
+    GuestExecAttach,
     GuestExecClose,
     GuestExecCommand,
+    GuestExecEnd,
     GuestExecLive,
     GuestExecOutput,
     GuestExecRead,
@@ -26,6 +28,8 @@ from guestmux_protocol.guest.processes import (
 from guestmux_protocol.guest.table import GUEST
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import CommandError
+from guestmux_session.streams import ServedStream, stream_of
+from guestmux_session.verbs.attach import attach_stderr, attach_stdio
 from guestmux_session.verbs.base64_text import decoded
 from guestmux_session.verbs.child import signal_number
 from guestmux_session.verbs.live_process import LiveProcess, spawn_piped, spawn_with_terminal
@@ -114,8 +118,18 @@ class Processes:
     async def write(self, asked: GuestExecWrite) -> GuestExecWritten:
         """Write to a live one."""
         process = self._live(asked.pid)
+        process.check_input_free()
         count = await process.write(decoded(asked.buf_b64), end=asked.eof)
         return GuestExecWritten(count=count)
+
+    @stream_of(GUEST["guest-exec-attach"])
+    async def attach(self, asked: GuestExecAttach, stream: ServedStream) -> GuestExecEnd | None:
+        """Be a live one's output and input."""
+        process = self._live(asked.pid)
+        if asked.channel == "stdio":
+            return await attach_stdio(process, stream)
+        await attach_stderr(process, stream)
+        return None
 
     @command_of(GUEST["guest-exec-signal"])
     async def signal(self, asked: GuestExecSignal) -> None:

@@ -6,9 +6,15 @@ from collections.abc import Iterable
 
 from guestmux_session.declarations import commands_of
 from guestmux_session.verbs.authorized_keys import AuthorizedKeys
+from guestmux_session.verbs.checksums import Checksums
 from guestmux_session.verbs.clock import Clock
+from guestmux_session.verbs.connections import Connections
 from guestmux_session.verbs.disks import Disks
+from guestmux_session.verbs.downloads import Downloads
+from guestmux_session.verbs.extents import Extents
 from guestmux_session.verbs.facts import Facts
+from guestmux_session.verbs.file_changes import FileChanges
+from guestmux_session.verbs.file_facts import FileFacts
 from guestmux_session.verbs.files import Files
 from guestmux_session.verbs.filesystems import Filesystems
 from guestmux_session.verbs.freeze import Freeze
@@ -20,6 +26,7 @@ from guestmux_session.verbs.processes import Processes
 from guestmux_session.verbs.processors import Processors
 from guestmux_session.verbs.surroundings import Surroundings, SystemSurroundings
 from guestmux_session.verbs.trim import Trim
+from guestmux_session.verbs.uploads import Uploads
 
 
 def session_verbs(surroundings: Surroundings) -> list[object]:
@@ -28,7 +35,7 @@ def session_verbs(surroundings: Surroundings) -> list[object]:
     Args:
         surroundings: where the processes live that a host starts.
     """
-    return [Files(), Processes(surroundings), Facts(), Network(), Filesystems(), Disks()]
+    return [*_files(), Processes(surroundings), Connections(), Facts(), Network(), Filesystems(), Disks()]
 
 
 def system_verbs(freeze: Freeze) -> list[object]:
@@ -38,10 +45,15 @@ def system_verbs(freeze: Freeze) -> list[object]:
         freeze: knows whether file systems are frozen, which whoever stops the process asks.
     """
     return [
-        *(Files(), Processes(SystemSurroundings())),
+        *(*_files(), Processes(SystemSurroundings()), Connections()),
         *(Facts(), Network(), Filesystems(), Disks(), Processors(), MemoryBlocks()),
         *(freeze, Trim(), Power(), Clock(), Passwords(), AuthorizedKeys()),
     ]
+
+
+def _files() -> list[object]:
+    """What has to do with files."""
+    return [Files(), FileFacts(), FileChanges(), Extents(), Checksums(), Downloads(), Uploads()]
 
 
 def command_names(parts: Iterable[object]) -> list[str]:
@@ -61,5 +73,5 @@ def forget_all(parts: Iterable[object]) -> None:
 def close_all(parts: Iterable[object]) -> None:
     """The agent is stopping: let go of the files and processes that hosts left open."""
     for part in parts:
-        if isinstance(part, Files | Processes):
+        if isinstance(part, Files | Processes | Checksums | Downloads | Uploads):
             part.close_all()

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.schema import INT64_MAX, INT64_MIN, Alternate, Array, Enumeration, Object, Scalar, Type
+from guestmux_session.declarations import commands_of
 from guestmux_session.verbs.files import Files
 from guestmux_session.verbs.processes import Processes
 from guestmux_session.verbs.surroundings import SystemSurroundings
 from tests.support.verbs import Verbs, end_all
 
-COMMANDS = sorted(name for name in GUEST if name.startswith(("guest-file-", "guest-exec")))
+HANDLED = {**commands_of(Files()), **commands_of(Processes(SystemSurroundings()))}
+COMMANDS = sorted(name for name, served in HANDLED.items() if not served.description.stream)
 
 REAL = 4711
 """Stands for a handle or a pid that there is."""
