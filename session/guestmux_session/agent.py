@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from guestmux_protocol.registry import Data
 from guestmux_session.backoff import Backoff
-from guestmux_session.calls import MAX_CALLS
-from guestmux_session.core import Core
+from guestmux_session.calls import MAX_CALLS, MAX_STREAMS
+from guestmux_session.core import Core, Profile
 from guestmux_session.declarations import commands_of
 from guestmux_session.events import events_of
 from guestmux_session.keep_connected import keep_connected
@@ -40,27 +40,24 @@ class Agent:
         name: what it calls itself, as `org.example.clock`; one of a name for each session.
         version: its version, for people.
         max_calls: calls that run at a time; eventd has at most 16 open to one agent.
+        max_streams: streams that are open at a time; each may have 1 MiB under way.
+        channel: whether to ask eventd for a channel, as streams and many events need; without, D-Bus carries all.
         bus_limits: what the bus connection may use up; `message_bytes` bounds a result.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
     max_calls: ClassVar[int] = MAX_CALLS
+    max_streams: ClassVar[int] = MAX_STREAMS
+    channel: ClassVar[bool] = True
     bus_limits: ClassVar[BusLimits] = DEFAULT_BUS_LIMITS
 
     def __init__(self, *, bus: str = SYSTEM_BUS, session: str = "") -> None:
         self._address = system_bus_address() if bus == SYSTEM_BUS else bus
         self._news = News(logger, self.name)
-        self._core = Core(
-            self.name,
-            self.version,
-            session,
-            self,
-            commands_of(self),
-            events_of(self),
-            self.max_calls,
-            self._news,
-        )
+        max_streams = self.max_streams if self.channel else None
+        profile = Profile(self.name, self.version, session, self.max_calls, max_streams)
+        self._core = Core(profile, self, commands_of(self), events_of(self), self._news)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name} {self.session or 'NOT REGISTERED'}>"
@@ -106,6 +103,16 @@ class Agent:
             AgentError: root of all these.
         """
         return await self._core.emit(event, data)
+
+    async def post(self, event: str, data: Data | Mapping[str, Any]) -> None:
+        """Send an event without waiting for its number: over a channel hundred thousands of them a second.
+
+        It waits only while too many are under way. Why one was refused is logged, the same reason once.
+
+        Raises:
+            UndeclaredEvent, NotRegistered, Disconnected, InvalidArgument, TooLarge: as `emit`; it was not sent.
+        """
+        await self._core.post(event, data)
 
     def wanted(self, event: str) -> bool:
         """Whether a host subscribed to an event; there is no need to watch what nobody wants."""

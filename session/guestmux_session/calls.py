@@ -18,6 +18,9 @@ MAX_CALLS = 16
 MAX_DESC = 1000
 """Characters of an error's text: eventd passes on no more."""
 
+MAX_STREAMS = 128
+"""Streams at a time: each may have a window of 1 MiB under way that nobody has read yet."""
+
 Work = Callable[[], Coroutine[Any, Any, Any]]
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,11 @@ class Running:
             text = f"{self.name} took longer than its {seconds:g} s and was cancelled"
             self._timer = asyncio.get_running_loop().call_later(seconds, self.stop, text)
 
+    def untimed(self) -> None:
+        """Let it run as long as it likes."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def stop(self, reason: str) -> None:
         """Cancel it; the first reason counts."""
         if self.reason is None:
@@ -60,8 +68,7 @@ class Running:
 
     def tell(self) -> None:
         """It is over for its caller."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self.untimed()
         then, self._then = self._then, None
         if then is not None:
             then()
@@ -84,15 +91,17 @@ class CallTable:
 
     Args:
         limit: calls at a time.
+        noun: what they are, for texts.
     """
 
-    def __init__(self, limit: int = MAX_CALLS) -> None:
+    def __init__(self, limit: int = MAX_CALLS, noun: str = "calls") -> None:
         self._limit = limit
+        self._noun = noun
         self._calls: set[Running] = set()
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="command")
 
     def __repr__(self) -> str:
-        return f"<CallTable {len(self._calls)} of {self._limit}>"
+        return f"<CallTable {len(self._calls)} of {self._limit} {self._noun}>"
 
     def begin(self, name: str, work: Work, call_id: int | None) -> Running:
         """Begin a command, now: two calls that come together must not both find the last free place.
@@ -107,7 +116,9 @@ class CallTable:
             CommandError: a call of that number is running.
         """
         if len(self._calls) >= self._limit:
-            raise TooManyCalls(f"{self._limit} calls are running in this agent; try again when one has ended")
+            raise TooManyCalls(
+                f"{self._limit} {self._noun} are running in this agent; try again when one has ended"
+            )
         if call_id is not None and any(call.call_id == call_id for call in self._calls):
             raise CommandError(f"a call with the id {call_id} is running")
         call = Running(name, call_id, asyncio.get_running_loop().create_task(work()))

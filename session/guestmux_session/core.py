@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from guestmux_protocol.registry import Data, EventType
 from guestmux_session.calls import CallTable
+from guestmux_session.channel import Channel
 from guestmux_session.declarations import Served, command_schema, commands_of, event_schema
-from guestmux_session.errors import Disconnected, InvalidArgument, NotRegistered, UndeclaredEvent, from_bus
+from guestmux_session.emission import event_text
+from guestmux_session.errors import (
+    AgentError,
+    Disconnected,
+    InvalidArgument,
+    ManagerRefused,
+    NotRegistered,
+    UndeclaredEvent,
+    from_bus,
+)
 from guestmux_session.manager import Manager
 from guestmux_session.membership import Membership
 from guestmux_session.news import News
@@ -18,6 +30,8 @@ from guestmux_session.pulse import Pulse
 from guestmux_transport.bus import Bus
 from guestmux_transport.errors import BusError
 from guestmux_transport.values import Variant, object_from_json
+
+logger = logging.getLogger(__name__)
 
 
 class Hooks(Protocol):
@@ -36,17 +50,33 @@ class Hooks(Protocol):
         """Runs as long as the registration."""
 
 
+@dataclass(frozen=True)
+class Profile:
+    """What an agent says of itself.
+
+    Attributes:
+        name: what it calls itself.
+        version: its version.
+        claim: the session that it claims; empty for none.
+        max_calls: calls that run at a time.
+        max_streams: streams at a time; None: it wants no channel.
+    """
+
+    name: str
+    version: str
+    claim: str
+    max_calls: int
+    max_streams: int | None
+
+
 class Core:
     """Commands, events, and the registration as it stands.
 
     Args:
-        name: what the agent calls itself.
-        version: its version.
-        claim: the session that it claims; empty for none.
+        profile: what the agent says of itself.
         hooks: is told what happens.
         served: its commands, by name.
         events: its events, by name.
-        max_calls: calls that run at a time.
         news: is told how things stand.
 
     Attributes:
@@ -56,28 +86,26 @@ class Core:
 
     def __init__(
         self,
-        name: str,
-        version: str,
-        claim: str,
+        profile: Profile,
         hooks: Hooks,
         served: dict[str, Served],
         events: Mapping[str, EventType],
-        max_calls: int,
         news: News,
     ) -> None:
-        self.name = name
+        self.name = profile.name
+        self.max_streams = profile.max_streams
         self.served = served
         self.generation = 0
         self.session = ""
-        self._version = version
-        self._claim = claim
+        self._profile = profile
         self._hooks = hooks
         self._events = events
-        self._max_calls = max_calls
         self._news = news
+        self._refusals = News(logger, f"{profile.name}: an event was refused")
         self._changed = Pulse()
         self._bus: Bus | None = None
         self._manager: Manager | None = None
+        self._channel: Channel | None = None
 
     @property
     def bus(self) -> Bus:
@@ -92,7 +120,7 @@ class Core:
         Raises:
             BusError: it is lost.
         """
-        calls = CallTable(self._max_calls)
+        calls = CallTable(self._profile.max_calls)
         self._bus = bus
         self._manager = Manager(bus, self._changed)
         try:
@@ -101,23 +129,25 @@ class Core:
             calls.close()
             self._bus = self._manager = None
 
-    def properties(self) -> dict[str, Variant]:
-        """What it declares, as RegisterAgent takes it."""
-        commands = {name: command_schema(served.description) for name, served in self.served.items()}
+    def properties(self, *, streams: bool) -> dict[str, Variant]:
+        """What it declares, as RegisterAgent takes it; with its streams or without."""
+        described = [served.description for served in self.served.values()]
+        commands = {one.name: command_schema(one) for one in described if streams or not one.stream}
         events = {name: event_schema(event) for name, event in self._events.items()}
         properties = {
-            "version": Variant("s", self._version),
+            "version": Variant("s", self._profile.version),
             "commands": Variant("a{ss}", commands),
             "events": Variant("a{ss}", events),
             "large-messages": Variant("b", True),
         }
-        if self._claim:
-            properties["session"] = Variant("s", self._claim)
+        if self._profile.claim:
+            properties["session"] = Variant("s", self._profile.claim)
         return properties
 
-    async def entered(self, session: str) -> None:
-        """It was registered."""
+    async def entered(self, session: str, channel: Channel | None) -> None:
+        """It was registered, and has a channel where eventd has them."""
         self.session = session
+        self._channel = channel
         self._changed.beat()
         await self._hooks.registered(session)
 
@@ -129,6 +159,7 @@ class Core:
     async def left(self, reason: str) -> None:
         """The registration ended."""
         self.session = ""
+        self._channel = None
         await self._hooks.released(reason)
 
     async def while_registered(self) -> None:
@@ -137,17 +168,42 @@ class Core:
 
     async def emit(self, event: str, data: Data | Mapping[str, Any]) -> int:
         """Send an event; returns its number. Raises as `Agent.emit` says."""
-        if event not in self._events:
-            raise UndeclaredEvent(f"{self.name} declares no event '{event}'")
-        if self._manager is None or not self.session:
-            raise NotRegistered(f"{self.name} is not registered with eventd")
+        self._check_event(event)
+        if self._channel is not None:
+            return await self._channel.emission.emit(event, event_text(event, data))
         try:
             members = object_from_json(msgspec.to_builtins(data, str_keys=True))
         except BusError as error:
             raise from_bus(error) from error
         except TypeError as error:
             raise InvalidArgument(f"{event}: {error}") from error
-        return await self._manager.emit(event, members)
+        return await self._connected_manager().emit(event, members)
+
+    async def post(self, event: str, data: Data | Mapping[str, Any]) -> None:
+        """Send an event without waiting for its number. Raises as `Agent.post` says."""
+        self._check_event(event)
+        if self._channel is not None:
+            await self._channel.emission.post(event, event_text(event, data))
+            return
+        try:
+            await self.emit(event, data)
+        except ManagerRefused as error:
+            self.complain(error)
+
+    def complain(self, error: AgentError) -> None:
+        """Log why an event was refused whose sender does not wait; the same reason once."""
+        self._refusals.tell(str(error), logging.WARNING)
+
+    def _check_event(self, event: str) -> None:
+        if event not in self._events:
+            raise UndeclaredEvent(f"{self.name} declares no event '{event}'")
+        if not self.session:
+            raise NotRegistered(f"{self.name} is not registered with eventd")
+
+    def _connected_manager(self) -> Manager:
+        if self._manager is None:
+            raise NotRegistered(f"{self.name} is not registered with eventd")
+        return self._manager
 
     def wanted(self, event: str) -> bool:
         """Whether a host subscribed to an event."""

@@ -19,6 +19,9 @@ class Emitter(Protocol):
     async def emit(self, event: str, data: Data | dict[str, Any]) -> int:
         """Send an event to the host."""
 
+    async def post(self, event: str, data: Data | dict[str, Any]) -> None:
+        """Send an event without waiting for its number."""
+
     def wanted(self, event: str) -> bool:
         """Whether a host subscribed to it."""
 
@@ -39,6 +42,10 @@ class BoundEvent(Generic[DataType]):
     async def __call__(self, data: DataType) -> int:
         """Emit it; returns its number in the journal. Raises as `Agent.emit` does."""
         return await self._agent.emit(self.name, data)
+
+    async def post(self, data: DataType) -> None:
+        """Emit it without waiting for its number. Raises as `Agent.post` does."""
+        await self._agent.post(self.name, data)
 
     @property
     def wanted(self) -> bool:

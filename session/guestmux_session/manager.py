@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,9 @@ from guestmux_session.errors import BadAnswer, Disconnected, ManagerRefused, fro
 from guestmux_session.pulse import Pulse
 from guestmux_session.wanted import EVERYTHING, NOTHING, Wanted
 from guestmux_transport.bus import Bus
+from guestmux_transport.bus_connection import Reply
 from guestmux_transport.bus_signals import Signal
+from guestmux_transport.bus_socket import close_fds
 from guestmux_transport.errors import BusError, CallError
 from guestmux_transport.names import (
     DBUS_INTERFACE,
@@ -24,6 +28,9 @@ from guestmux_transport.values import Variant
 
 CALL_TIMEOUT = 25.0
 """Seconds: eventd asks bus and logind who we are, and logind is slow while many log in."""
+
+CHANNEL_VERSION = 1
+"""The version of the frames on a channel."""
 
 _NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner"
 
@@ -112,6 +119,30 @@ class Manager:
             raise BadAnswer("eventd did not answer Emit with a number")
         return body[0]
 
+    async def acquire_channel(self, path: str) -> socket.socket:
+        """Ask for the socket that calls, events and streams then run over.
+
+        Args:
+            path: the registered agent's object.
+
+        Returns:
+            Our end, not blocking; the caller's to close.
+
+        Raises:
+            AgentError: eventd has none, refused, left, or does not make sense.
+        """
+        reply = await self._ask(
+            "AcquireChannel", "oa{sv}", (path, {"version": Variant("u", CHANNEL_VERSION)})
+        )
+        try:
+            index = reply.body[0] if reply.signature == "ha{sv}" else -1
+            fd = reply.fds.pop(index) if 0 <= index < len(reply.fds) else -1
+        finally:
+            close_fds(reply.fds)
+        if fd < 0:
+            raise BadAnswer("eventd did not answer AcquireChannel with a socket")
+        return _stream_socket(fd)
+
     async def _read_wanted(self) -> None:
         signals = self._wanted_signals
         wanted = await self._get_wanted()
@@ -147,16 +178,27 @@ class Manager:
         timeout: float = CALL_TIMEOUT,
         interface: str = MANAGER_INTERFACE,
     ) -> Sequence[Any]:
+        reply = await self._ask(member, signature, body, timeout, interface)
+        close_fds(reply.fds)
+        return reply.body
+
+    async def _ask(
+        self,
+        member: str,
+        signature: str,
+        body: Sequence[Any],
+        timeout: float = CALL_TIMEOUT,
+        interface: str = MANAGER_INTERFACE,
+    ) -> Reply:
         """Call the owner by its unique name: the well-known one may be another's by now, or start a new eventd."""
         if self.owner is None:
             raise Disconnected("eventd is not running")
         try:
-            reply = await self._bus.call(
+            return await self._bus.call(
                 self.owner, MANAGER_PATH, interface, member, signature, body, timeout=timeout
             )
         except BusError as error:
             raise from_bus(error) from error
-        return reply.body
 
     def _on_owner(self, signal: Signal) -> None:
         if signal.signature == "sss" and signal.body[0] == MANAGER_NAME:
@@ -182,3 +224,16 @@ def _patterns(variant: Variant | None) -> Wanted | None:
     if not isinstance(variant, Variant) or variant.signature != "as":
         return None
     return Wanted(variant.value)
+
+
+def _stream_socket(fd: int) -> socket.socket:
+    try:
+        connection = socket.socket(fileno=fd)
+    except OSError as error:
+        os.close(fd)
+        raise BadAnswer("eventd gave something else than a socket as the channel") from error
+    if (connection.family, connection.type) != (socket.AF_UNIX, socket.SOCK_STREAM):
+        connection.close()
+        raise BadAnswer("eventd gave a socket of another kind as the channel")
+    connection.setblocking(False)
+    return connection

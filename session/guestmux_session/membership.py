@@ -11,8 +11,10 @@ import anyio
 from guestmux_session.agent_object import AgentObject
 from guestmux_session.backoff import Backoff
 from guestmux_session.calls import CallTable
+from guestmux_session.channel import Channel
+from guestmux_session.channel_keeper import ChannelKeeper
 from guestmux_session.declarations import Served
-from guestmux_session.errors import AgentError
+from guestmux_session.errors import AgentError, InvalidArgument, NotRegistered
 from guestmux_session.manager import Manager
 from guestmux_session.news import News
 from guestmux_session.serving import Serving
@@ -28,12 +30,14 @@ FAREWELL = 2.0
 
 REDECLARED = "its commands changed"
 STOPPING = "the agent is stopping"
+CHANNEL_LOST = "the channel ended"
 
 
 class Member(Protocol):
     """What a membership needs of its agent."""
 
     name: str
+    max_streams: int | None
 
     @property
     def served(self) -> Mapping[str, Served]:
@@ -43,14 +47,17 @@ class Member(Protocol):
     def generation(self) -> int:
         """A number that changes with its commands."""
 
-    def properties(self) -> dict[str, Variant]:
-        """What the agent declares, as RegisterAgent takes it."""
+    def properties(self, *, streams: bool) -> dict[str, Variant]:
+        """What the agent declares, as RegisterAgent takes it; with its streams or without."""
 
-    async def entered(self, session: str) -> None:
-        """It was registered."""
+    async def entered(self, session: str, channel: Channel | None) -> None:
+        """It was registered, and has a channel where eventd has them."""
 
     async def until_registered(self) -> None:
         """Waits until it knows of its registration."""
+
+    def complain(self, error: AgentError) -> None:
+        """An event was refused whose sender does not wait."""
 
     async def left(self, reason: str) -> None:
         """The registration ended."""
@@ -75,6 +82,8 @@ class Membership:
         self._bus = bus
         self._agent = agent
         self._calls = calls
+        self._serving = Serving(agent.served, calls, agent.until_registered)
+        self._keeper = ChannelKeeper(manager, self._serving, agent.max_streams, news, agent.complain)
         self._news = news
         self._backoff = Backoff()
         self._generation = -1
@@ -90,21 +99,29 @@ class Membership:
         Raises:
             BusError: the bus is lost.
         """
-        serving = Serving(self._agent.served, self._calls, self._agent.until_registered)
-        face = AgentObject(serving, self._is_manager, self._is_released, self._release)
+        face = AgentObject(self._serving, self._is_manager, self._is_released, self._release)
         self._bus.export(AGENT_PATH, face.interface())
         await self.manager.start()
         await prepare(self._bus)
+        try:
+            await self._register_always()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._keeper.leave(STOPPING)
+
+    async def _register_always(self) -> None:
         while True:
             owner = await self._eventd()
             try:
                 session = await self._register()
+                await self._keeper.enter(AGENT_PATH)
             except AgentError as error:
                 await self._try_later(owner, error)
                 continue
             self._backoff.reset()
             self._released_by = None
-            await self._stay(owner, session)
+            if await self._stay(owner, session) == CHANNEL_LOST:
+                await self._keeper.pause()
 
     async def _eventd(self) -> str:
         """Wait for an eventd that did not release us; gives its unique name."""
@@ -117,7 +134,18 @@ class Membership:
     async def _register(self) -> str:
         self._backoff.attempt()
         self._generation = self._agent.generation
-        return await self.manager.register(AGENT_PATH, self._agent.name, self._agent.properties())
+        streams = self._agent.max_streams is not None
+        try:
+            return await self._declare(streams)
+        except InvalidArgument:
+            if not streams:
+                raise
+            # An eventd from before there were streams knows no such declaration.
+            return await self._declare(streams=False)
+
+    async def _declare(self, streams: bool) -> str:
+        properties = self._agent.properties(streams=streams)
+        return await self.manager.register(AGENT_PATH, self._agent.name, properties)
 
     async def _try_later(self, owner: str, error: AgentError) -> None:
         if self.manager.owner != owner:
@@ -128,11 +156,11 @@ class Membership:
             while self.manager.owner == owner and self.manager.logins == logins:
                 await self.manager.changed.wait()
 
-    async def _stay(self, owner: str, session: str) -> None:
+    async def _stay(self, owner: str, session: str) -> str:
         self._news.tell(f"registered in session {session}")
         reason = STOPPING
         try:
-            await self._agent.entered(session)
+            await self._agent.entered(session, self._keeper.channel)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._agent.while_registered)
                 reason = await self._until_over(owner)
@@ -140,6 +168,7 @@ class Membership:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._leave(owner, reason)
+        return reason
 
     async def _until_over(self, owner: str) -> str:
         while True:
@@ -147,6 +176,8 @@ class Membership:
                 return "eventd went away"
             if self._released_by == owner:
                 return "eventd released it"
+            if self._keeper.lost_reason is not None:
+                return CHANNEL_LOST
             if self._agent.generation != self._generation:
                 return REDECLARED
             await self.manager.changed.wait()
@@ -159,6 +190,7 @@ class Membership:
             # A logout ends the agent as well as the session: its answer should still go out.
             await self._calls.settle(FAREWELL)
         self._calls.cancel_all(f"the registration ended: {reason}")
+        await self._keeper.leave(f"the registration ended: {reason}")
         if self._bus.lost_reason is None and self.manager.owner == owner != self._released_by:
             await self._unregister()
         self._news.tell(f"no longer registered: {reason}")
@@ -168,6 +200,8 @@ class Membership:
     async def _unregister(self) -> None:
         try:
             await self.manager.unregister(AGENT_PATH, FAREWELL)
+        except NotRegistered:
+            return  # it lost the channel first
         except AgentError as error:
             self._news.tell(f"eventd did not take the registration back: {error}", logging.WARNING)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
@@ -11,53 +10,45 @@ RECEIVE_BYTES = 64 * 1024
 """Most that one receive() gives, unless told otherwise: a frame's worth."""
 
 
-class Wire(Protocol):
-    """The stream below: a `MuxStream`."""
+class StreamEnds(Protocol):
+    """What a stream's method does to the channel below: a `StreamCall`."""
 
-    async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
-        """Give the next bytes; EndOfStream after the asker's clean end."""
+    command: str
+    port: str
 
-    async def send(self, item: bytes) -> None:
-        """Send bytes as the asker gives credit."""
+    @property
+    def state(self) -> str:
+        """`ASKED`, `OPEN`, or `ENDED` when nothing can be sent any more."""
 
+    async def accept(self, reply: Any) -> None:
+        """Answer."""
 
-class Offer(Protocol):
-    """A stream that was asked for and not answered yet: an `IncomingStream`."""
+    async def receive(self, max_bytes: int) -> bytes:
+        """Give the next bytes."""
 
-    async def accept(self, reply: bytes) -> Wire:
-        """Open it."""
+    async def send(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def end(self, result: Any) -> None:
+        """Send nothing more."""
 
 
 class ServedStream:
     """A byte stream between a host and this agent; a method marked with `stream` or `stream_of` is given one.
 
     It is open once `accept` was called. What the method returns is the stream's result, which the host is told with
-    the end. CommandError before `accept` refuses the stream, later it ends it as failed; either way the host gets the
-    text. When the host gives the stream up, or the registration ends, the method is cancelled.
+    the end. CommandError before `accept` refuses the stream, later it breaks it; either way the host gets the text.
+    When the host gives the stream up, or the registration ends, the method is cancelled.
 
-    Args:
+    Attributes:
         command: the stream's command.
         port: the name of the host's port; empty where eventd did not say.
-        offer: opens it.
-        encode: gives a reply as JSON, and CommandError where it is not the declared one.
-        finish: ends our side with a result.
     """
 
-    def __init__(
-        self,
-        command: str,
-        port: str,
-        offer: Offer,
-        encode: Callable[[Any], bytes],
-        finish: Callable[[Wire, Any], None],
-    ) -> None:
-        self.command = command
-        self.port = port
-        self._offer = offer
-        self._encode = encode
-        self._finish = finish
-        self._wire: Wire | None = None
-        self._ended = False
+    def __init__(self, ends: StreamEnds) -> None:
+        self.command = ends.command
+        self.port = ends.port
+        self._ends = ends
 
     def __repr__(self) -> str:
         return f"<ServedStream {self.command} {self.state}>"
@@ -65,30 +56,31 @@ class ServedStream:
     @property
     def state(self) -> str:
         """`ASKED` before `accept`, `OPEN`, or `ENDED` when nothing can be sent any more."""
-        if self._ended:
-            return "ENDED"
-        return "OPEN" if self._wire is not None else "ASKED"
+        return self._ends.state
 
     async def accept(self, reply: Any = None) -> None:
         """Open the stream.
 
         Args:
-            reply: what its command answers: of the declared type.
+            reply: what its command answers, of the declared type; left out for an empty object.
 
         Raises:
             CommandError: the reply is not of that type.
         """
-        self._wire = await self._offer.accept(self._encode(reply))
+        if self.state != "ASKED":
+            raise RuntimeError(f"{self.command}: accept() was called before")
+        await self._ends.accept(reply)
 
     async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
         """Give the next bytes, at least one.
 
-        What is not received is not sent: the host may have a window of it under way, no more.
+        What is not received is not sent: at most a window of it (1 MiB) is under way.
 
         Raises:
             anyio.EndOfStream: the host sends no more.
         """
-        return await self._open().receive(max_bytes)
+        self._check_open()
+        return await self._ends.receive(max_bytes)
 
     def __aiter__(self) -> ServedStream:
         return self
@@ -100,23 +92,26 @@ class ServedStream:
             raise StopAsyncIteration from None
 
     async def send(self, data: bytes) -> None:
-        """Send bytes, of any number, as fast as the host takes them."""
-        if self._ended:
+        """Send bytes, of any number, as fast as the host takes them.
+
+        Raises:
+            anyio.ClosedResourceError: after send_eof().
+        """
+        self._check_open()
+        if self.state == "ENDED":
             raise anyio.ClosedResourceError
-        await self._open().send(data)
+        await self._ends.send(data)
 
     async def send_eof(self, result: Any = None) -> None:
         """Say that nothing more will be sent. What the host sends may still be received.
 
         Args:
-            result: the stream's result, which cannot be told later; the method then returns None.
+            result: the stream's result: it is told here, and the method returns None.
         """
-        wire = self._open()
-        if not self._ended:
-            self._ended = True
-            self._finish(wire, result)
+        self._check_open()
+        if self.state == "OPEN":
+            self._ends.end(result)
 
-    def _open(self) -> Wire:
-        if self._wire is None:
+    def _check_open(self) -> None:
+        if self.state == "ASKED":
             raise RuntimeError(f"{self.command}: accept() the stream first")
-        return self._wire

@@ -72,15 +72,14 @@ class Serving:
         prepared = prepare(served, untrusted_arguments)
 
         async def work() -> Any:
-            await self._until_registered()
+            await self.until_registered()
             return await (self.calls.in_thread(prepared) if served.blocking else prepared())
 
         return self.calls.begin(served.description.name, work, call_id)
 
-    async def opened(self, method: Awaitable[Any]) -> Any:
-        """Run a stream's method, once the agent is registered."""
+    async def until_registered(self) -> None:
+        """Wait until the agent knows of its registration."""
         await self._until_registered()
-        return await method
 
 
 def prepare(served: Served, untrusted_arguments: dict[str, Any]) -> Callable[..., Any]:
@@ -103,5 +102,10 @@ def written(served: Served, value: Any) -> tuple[Any, bytes]:
         validate(served.description.returns, plain, "return")
         return plain, encode(plain)
     except (TypeError, ValueError, RecursionError, InvalidParameter, JsonError) as error:
-        logger.error("%s returned what it did not declare: %s", name, error)
-        raise CommandError(f"internal error in {name}; the agent's log says more") from error
+        raise internal_error(name, f"returned what it did not declare: {error}") from error
+
+
+def internal_error(name: str, what: str) -> CommandError:
+    """A mistake of a command's author: the log has it, the host learns where to look."""
+    logger.error("%s %s", name, what)
+    return CommandError(f"internal error in {name}; the agent's log says more")

@@ -1,5 +1,6 @@
 """A stand-in for eventd's manager: takes registrations and events, and calls agents as eventd does."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from guestmux_transport.names import (
     MANAGER_PATH,
 )
 from guestmux_transport.values import Variant, object_from_json, to_json
+from tests.support.standin_channel import StandinChannel
 
 # More calls to one agent than eventd ever has open, to see the agent's own limit.
 LIMITS = BusLimits(pending_per_destination=64, pending_calls=1024)
@@ -45,6 +47,9 @@ class StandinManager:
         log: what happened, in order: ("registered", name), ("unregistered", name), ("emit", event, data).
         refuse: the error for the next registrations; None takes them.
         session: the session that every agent is told to be in.
+        channels: those that were acquired, in order; each is logged as ("channel", sender).
+        channel_answer: the error for the next AcquireChannel.
+        raw_bytes: if any, all that the next channel says.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -55,11 +60,16 @@ class StandinManager:
         self.session: Any = "c2"
         self.emit_answer: MethodError | None = None
         self.emit_number = True
+        self.channels: list[StandinChannel] = []
+        self.channel_answer: MethodError | None = None
+        self.raw_bytes = b""
+        self._raw: list[socket.socket] = []
         self._wanted: list[str] = []
         self._changed = anyio.Event()
 
-    def interface(self, *, emit_out: str = "t", wanted: bool = True) -> Interface:
+    def interface(self, *, emit_out: str = "t", wanted: bool = True, channel_out: str = "") -> Interface:
         self.emit_number = bool(emit_out)
+        channels = {"AcquireChannel": ("oa{sv}", channel_out, self._acquire)} if channel_out else {}
         properties = {"WantedEvents": Property("as", lambda: self._wanted)} if wanted else {}
         return Interface(
             MANAGER_INTERFACE,
@@ -67,6 +77,7 @@ class StandinManager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", emit_out, self._emit),
+                **channels,
             },
             properties=properties,
         )
@@ -75,6 +86,20 @@ class StandinManager:
         """Hosts subscribe to these."""
         self._wanted = list(patterns)
         self.bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, "WantedEvents")
+
+    async def channel(self, number: int = 1) -> StandinChannel:
+        """Wait for the channel of that number."""
+        while len(self.channels) < number:
+            await self._changed.wait()
+        return self.channels[number - 1]
+
+    async def close_channels(self) -> None:
+        """Leave them all."""
+        for sock in self._raw:
+            sock.close()
+        for channel in self.channels:
+            channel.close()
+            await channel.over()
 
     async def agent(self, name: str | None = None) -> Registered:
         """Wait until an agent is registered."""
@@ -162,6 +187,20 @@ class StandinManager:
         self._note("emit", event, to_json(data))
         return (len(self.log),) if self.emit_number else ()
 
+    def _acquire(self, call: IncomingCall) -> Results:
+        if self.channel_answer is not None:
+            raise self.channel_answer
+        ours, theirs = socket.socketpair()
+        call.reply_fds.append(theirs.detach())
+        if self.raw_bytes:
+            ours.send(self.raw_bytes)
+            self.raw_bytes = b""
+            self._raw.append(ours)
+        else:
+            self.channels.append(StandinChannel(ours))
+        self._note("channel", call.sender)
+        return (0, {})
+
     def _gone(self, sender: str) -> None:
         agent = self.agents.pop(sender, None)
         if agent is not None:
@@ -174,10 +213,18 @@ class StandinManager:
 
 
 @asynccontextmanager
-async def standin_manager(address: str) -> AsyncIterator[StandinManager]:
-    """Run a manager on a bus for as long as the block lasts."""
+async def standin_manager(address: str, *, channel_out: str = "") -> AsyncIterator[StandinManager]:
+    """Run a manager on a bus for as long as the block lasts.
+
+    Args:
+        address: the bus's.
+        channel_out: what AcquireChannel answers; without it there is none, as in an eventd of before.
+    """
     async with connect_bus(address, limits=LIMITS) as bus:
         manager = StandinManager(bus)
-        bus.export(MANAGER_PATH, manager.interface())
+        bus.export(MANAGER_PATH, manager.interface(channel_out=channel_out))
         await bus.request_name(MANAGER_NAME)
-        yield manager
+        try:
+            yield manager
+        finally:
+            await manager.close_channels()
