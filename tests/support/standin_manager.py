@@ -49,6 +49,7 @@ class StandinManager:
         session: the session that every agent is told to be in.
         channels: those that were acquired, in order; each is logged as ("channel", sender).
         channel_answer: the error for the next AcquireChannel.
+        refuse_streams: whether it knows no streams, as an eventd of before.
         raw_bytes: if any, all that the next channel says.
     """
 
@@ -63,6 +64,7 @@ class StandinManager:
         self.channels: list[StandinChannel] = []
         self.channel_answer: MethodError | None = None
         self.raw_bytes = b""
+        self.refuse_streams = False
         self._raw: list[socket.socket] = []
         self._wanted: list[str] = []
         self._changed = anyio.Event()
@@ -159,6 +161,8 @@ class StandinManager:
             self._note("refused", call.body[1])
             raise self.refuse
         path, name, properties = call.body
+        if self.refuse_streams and '"stream"' in str(properties["commands"]):
+            raise MethodError(ERROR_PREFIX + "InvalidArgument", "what is a stream?")
         said = {key: to_json(value) for key, value in properties.items()}
         self.agents[call.sender] = Registered(
             call.sender,
