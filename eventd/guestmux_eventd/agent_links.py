@@ -1,10 +1,11 @@
-"""What the router needs of the way to the agents, whatever that is: D-Bus, or the same process."""
+"""What the router needs of the way to the agents, whatever that is: D-Bus, a channel, or the same process."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.stream_relay import StreamRelay
 
 
 class Links(Protocol):
@@ -24,4 +25,32 @@ class Links(Protocol):
 
         Raises:
             CommandFailure: the agent failed, left, or was too slow.
+        """
+
+
+class StreamLinks(Protocol):
+    """The way to the agents for streams."""
+
+    async def open(
+        self,
+        agent: Agent,
+        command: str,
+        arguments: dict[str, Any],
+        relay: StreamRelay,
+        *,
+        port: str,
+        timeout: float,
+    ) -> None:
+        """Open a stream at an agent, and stay until it is over.
+
+        Args:
+            agent: which.
+            command: a stream that it registered.
+            arguments: validated arguments.
+            relay: the host's end.
+            port: the host's port, told to the agent.
+            timeout: seconds until it has to be open.
+
+        Raises:
+            CommandFailure: the agent refused, left, or was too slow; the host was told nothing.
         """

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
+from guestmux_eventd.event_reader import RESERVED_MEMBERS, EventReader
 from guestmux_eventd.identity import BACKEND, SYSTEM, Identity
+from guestmux_eventd.presence import Presence
 from guestmux_eventd.refusal import ALREADY_REGISTERED, INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
 from guestmux_eventd.session_table import Emission
 from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol import events
 from guestmux_protocol.commands import NATIVE, Routing
 from guestmux_protocol.guest import GUEST
+from guestmux_protocol.json_text import encode
 from guestmux_protocol.registry import Command, EventType
 from guestmux_protocol.session_commands import SESSION
 from guestmux_protocol.sessions import AgentInfo
@@ -33,9 +37,6 @@ ROUTING_ARGUMENTS = frozenset(Routing.__struct_encode_fields__)
 SHARED = "guest-get-users"
 """The one command of eventd's own that agents may serve too: without logind (guestmux-qga) it is theirs to answer."""
 
-RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
-"""Members of every event of an agent that eventd itself fills in."""
-
 
 @dataclass(eq=False)
 class Agent:
@@ -52,6 +53,8 @@ class Agent:
         bucket: how fast its bus client may emit.
         large: whether it takes and gives large messages as memfds.
         presence: stays the same when it registers anew, and not when it left and came back.
+        streams: of what it serves, that which has to wait until it has a channel.
+        readers: what reads its events, made when the first of a kind comes as JSON text.
     """
 
     sender: str
@@ -64,14 +67,32 @@ class Agent:
     commands: dict[str, Command] = field(default_factory=dict)
     events: dict[str, EventType] = field(default_factory=dict)
     large: bool = False
-    presence: object = field(default_factory=object)
+    presence: Presence = field(default_factory=Presence)
+    streams: dict[str, Command] = field(init=False, default_factory=dict)
+    readers: dict[str, EventReader] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(command.stream for command in self.commands.values()):
+            self.streams = {name: command for name, command in self.commands.items() if command.stream}
+            self.commands = {name: command for name, command in self.commands.items() if not command.stream}
 
     def __repr__(self) -> str:
         return f"<Agent {self.name} of {self.session} {self.sender}>"
 
-    def info(self) -> AgentInfo:
-        """The agent as guest-get-sessions shows it."""
-        return AgentInfo(name=self.name, version=self.version, commands=sorted(self.commands))
+    @property
+    def whence(self) -> dict[str, str]:
+        """What every event of its has."""
+        return {"session": self.session, "agent": self.name}
+
+    @cached_property
+    def whence_text(self) -> bytes:
+        """The same as JSON text without braces, with the source before it."""
+        return encode({"source": events.CLAIMED, **self.whence})[1:-1]
+
+    def info(self, *, streams: bool) -> AgentInfo:
+        """The agent as guest-get-sessions shows it, with its streams or without."""
+        shown = [name for name, command in self.commands.items() if streams or not command.stream]
+        return AgentInfo(name=self.name, version=self.version, commands=sorted(shown))
 
 
 class AgentTable:
@@ -114,18 +135,18 @@ class AgentTable:
         if replaced:
             agent.presence = replaced.presence
         self._enter(agent)
-        registered = events.AgentRegistered(
-            session=agent.session,
-            agent=agent.name,
-            version=agent.version,
-            user=agent.identity.user,
-            uid=agent.identity.uid,
-            commands=sorted(agent.commands),
-        )
-        emissions: list[Emission] = [("AGENT_REGISTERED", registered)]
+        emissions = [_registered(agent)]
         if replaced and (replaced.session, replaced.name) != (agent.session, agent.name):
             emissions.insert(0, _gone(replaced, "unregistered"))
         return emissions
+
+    def channel_ready(self, agent: Agent) -> list[Emission]:
+        """Let an agent that has a channel from now on serve its streams; it counts as registered anew, with them."""
+        if not agent.streams:
+            return []
+        self._take_out(agent)
+        self._enter(agent)
+        return [_registered(agent)]
 
     def remove(self, agent: Agent, reason: str) -> list[Emission]:
         """Drop an agent; nothing if it is gone already."""
@@ -173,6 +194,12 @@ class AgentTable:
         return {name: event for agent in self._agents.values() for name, event in agent.events.items()}
 
     def _enter(self, agent: Agent) -> None:
+        if agent.presence.channel:
+            agent.commands |= {
+                name: command
+                for name, command in agent.streams.items()
+                if self.route(agent.session, name) is None
+            }
         self._agents[agent.sender, agent.path] = agent
         self._by_sender.setdefault(agent.sender, []).append(agent)
         self._by_session.setdefault(agent.session, []).append(agent)
@@ -202,7 +229,7 @@ class AgentTable:
             if other.name == agent.name:
                 desc = f"an agent '{agent.name}' is registered in session '{agent.session}' already"
                 raise Refusal(ALREADY_REGISTERED, desc)
-        for command in agent.commands:
+        for command in (*agent.commands, *agent.streams):
             if owner := self.route(agent.session, command):
                 desc = f"'{command}' is served by agent '{owner.name}' in session '{agent.session}' already"
                 raise Refusal(ALREADY_REGISTERED, desc)
@@ -215,11 +242,12 @@ class AgentTable:
             raise Refusal(LIMIT_EXCEEDED, f"at most {MAX_AGENTS_PER_USER} agents a user")
 
     def _refuse_foreign_names(self, agent: Agent) -> None:
-        for command in agent.commands:
+        commands = {**agent.commands, **agent.streams}
+        for command in commands:
             if agent.session != BACKEND and not _is_free(command):
                 desc = f"command '{command}' needs a name with a downstream prefix, such as __org.example_{command}"
                 raise Refusal(INVALID_ARGUMENT, desc)
-        for name, command_type in agent.commands.items():
+        for name, command_type in commands.items():
             if taken := ROUTING_ARGUMENTS & {member.name for member in command_type.arguments.members}:
                 desc = f"command '{name}' declares '{min(taken)}', which is an argument for eventd"
                 raise Refusal(INVALID_ARGUMENT, desc)
@@ -237,6 +265,17 @@ def _is_free(command: str) -> bool:
     if command in GUEST or command in SESSION or command == SHARED:
         return True
     return command.startswith(DOWNSTREAM_PREFIX) and command not in NATIVE
+
+
+def _registered(agent: Agent) -> Emission:
+    return "AGENT_REGISTERED", events.AgentRegistered(
+        session=agent.session,
+        agent=agent.name,
+        version=agent.version,
+        user=agent.identity.user,
+        uid=agent.identity.uid,
+        commands=sorted(agent.commands),
+    )
 
 
 def _gone(agent: Agent, reason: str) -> Emission:

@@ -42,6 +42,7 @@ class Availability:
         own = {name: self._policy.allows(name, port) for name in natives}
         enabled = {**self._routed(dialect, port), **own}
         described = self._agents.commands()
+        streams = dialect == "mux"
         return [
             SupportedCommand(
                 name=name,
@@ -49,6 +50,7 @@ class Availability:
                 success_response=name not in described or described[name].success_response,
             )
             for name in in_peer_order(enabled)
+            if streams or name not in described or not described[name].stream
         ]
 
     def _routed(self, dialect: str, port: str) -> dict[str, bool]:

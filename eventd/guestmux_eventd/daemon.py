@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import anyio
 import msgspec
@@ -15,10 +16,12 @@ from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.backend import LinksWithBackend, QemuGaBackend
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.channel_links import ChannelLinks
 from guestmux_eventd.config import Config, PortConfig, backend_address
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
-from guestmux_eventd.host_session import Dialect, HostSession
+from guestmux_eventd.host_connection import HostConnection
+from guestmux_eventd.host_session import Dialect
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.links import BusLinks
 from guestmux_eventd.login_source import LoginSource
@@ -31,6 +34,7 @@ from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.router import Router
 from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_eventd.systemd_source import SystemdSource
 from guestmux_eventd.time_source import TimeSource
 from guestmux_protocol.events import VERIFIED, SessionLogout
 from guestmux_protocol.limits import Limits
@@ -81,15 +85,17 @@ class Daemon:
         self._natives = NativeCommands(
             self._sessions, self._agents, self._log, policy=policy, gate=gate, audit=audit
         )
+        links = ChannelLinks(self._links)
         self._router = Router(
             self._sessions,
             self._agents,
-            LinksWithBackend(self._links, self._backend),
+            LinksWithBackend(links, self._backend),
             self._changes,
             config.call_timeout,
             policy=policy,
             gate=gate,
             audit=audit,
+            streams=links,
         )
         self._manager: Manager | None = None
         self._bus_tried = anyio.Event()
@@ -128,9 +134,8 @@ class Daemon:
             # Not louder: hosts such as Proxmox connect for each command.
             whence = {"guestmux_port": pipe.name}
             logger.debug("%s: a host connected, %s", pipe.name, config.dialect, extra=whence)
-            await HostSession(
-                pipe, self._dialect(config), self._natives, self._router, self._log, self._hosts
-            ).run()
+            dialect = partial(self._dialect, config)
+            await HostConnection(pipe, dialect, self._natives, self._router, self._log, self._hosts).run()
             logger.debug("%s: the host left", pipe.name, extra=whence)
 
     def _dialect(self, config: PortConfig) -> Dialect:
@@ -176,6 +181,7 @@ class Daemon:
 
     async def _use_bus(self, bus: Bus) -> None:
         power = PowerSource(bus, self._announce)
+        systemd = SystemdSource(bus, self._publish, unit_failures=self._config.unit_failures)
         logins = LoginSource(bus, self._sessions, self._publish)
         manager = Manager(
             bus,
@@ -190,9 +196,11 @@ class Daemon:
         try:
             async with anyio.create_task_group() as tasks:
                 await logins.start(tasks)
+                tasks.start_soon(manager.run)
                 await manager.start()
                 self._links.bus, self._manager = bus, manager
                 await power.start(tasks)
+                await systemd.start(tasks)
                 logger.info("on the bus as %s, by %s", bus.unique_name, bus.library)
                 self._bus_tried.set()
                 await bus.wait_lost()

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from guestmux_eventd.agent_table import RESERVED_MEMBERS
 from guestmux_eventd.refusal import INVALID_ARGUMENT, Refusal
 from guestmux_protocol.json_text import JsonError, decode, encode
 from guestmux_protocol.registry import EventType
@@ -28,6 +27,9 @@ from guestmux_protocol.schema import (
     Type,
     validate,
 )
+
+RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
+"""Members of every event of an agent that eventd itself fills in."""
 
 MAX_COMPILED = 32
 """Types in a schema that is compiled, some 200 bytes each that stay: agents are many, and declare what they like."""

@@ -1,4 +1,4 @@
-"""One host connection: its requests answered in order, its concurrent ones as they finish, its events in between."""
+"""One host connection in JSON: requests answered in order, concurrent ones as they finish, events in between."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ MAX_WAITING = 8
 LAST_WORDS = 2.0
 """Seconds for what a `qga` host that left had sent; the next host waits meanwhile."""
 
+UPGRADE = "guest-mux-upgrade"
+
 MAX_CONCURRENT = 256
 """`exec-oob` requests under way on one connection; one more is refused, so that no host fills eventd's memory."""
 
@@ -68,6 +70,7 @@ class HostSession:
         router: the way to the agents'.
         log: the events.
         hosts: where the connection is entered while it lasts.
+        early: what the host sent, received already.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class HostSession:
         router: Router,
         log: EventLog,
         hosts: Hosts,
+        early: bytes = b"",
     ) -> None:
+        self._early = early
         self._pipe = pipe
         self._dialect = dialect
         self._natives = natives
@@ -92,6 +97,8 @@ class HostSession:
         self._queue_changed = Changes()
         self._log_grew = anyio.Event()
         self._conversed = anyio.Event()
+        self._over = anyio.Event()
+        self._upgraded = False
         self._subscription: Subscription | None = None
 
     def __repr__(self) -> str:
@@ -116,6 +123,11 @@ class HostSession:
         """Whether everything up to this event that the host wants is on the wire."""
         return self._subscription is None or (self._subscription.cursor >= seq and not self._pipe.pending)
 
+    def upgrade(self) -> None:
+        """Go over to mux: the reply that is being made is the last that the host gets from here."""
+        self._upgraded = True
+        self.unsubscribe(None)
+
     def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
         """Pass events on from a position, after the reply that is being made."""
         self._subscription = Subscription(self._log, wanted, cursor, epoch)
@@ -132,21 +144,33 @@ class HostSession:
             self._subscription = None
         self._hosts.changed()
 
-    async def run(self) -> None:
-        """Serve the host until it leaves; then cancel what it asked for."""
+    async def run(self) -> bool:
+        """Serve the host until it leaves, or goes over to mux; then cancel what it asked for.
+
+        Returns:
+            whether it goes over to mux: then the pipe is open, and the next byte on it is mux, both ways.
+        """
         stop_listening = self._log.listen(self._wake)
         self._hosts.add(self)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._converse, tasks)
-                await self._pipe.wait_closed()
-                await self._hear_out()
+                tasks.start_soon(self._watch_pipe)
+                await self._over.wait()
+                if not self._upgraded:
+                    await self._hear_out()
                 tasks.cancel_scope.cancel()
         finally:
             stop_listening()
             self._hosts.remove(self)
             self._router.host_left(self._caller)
-            self._pipe.close()
+            if not self._upgraded:
+                self._pipe.close()
+        return self._upgraded
+
+    async def _watch_pipe(self) -> None:
+        await self._pipe.wait_closed()
+        self._over.set()
 
     async def _hear_out(self) -> None:
         """Do what a host sent and did not wait for, as qemu-ga does; `echo REQUEST | socat` is such a host."""
@@ -158,11 +182,13 @@ class HostSession:
         self._log_grew.set()
 
     async def _converse(self, tasks: TaskGroup) -> None:
-        self._pipe.write(self._dialect.opened())
+        self._send(self._dialect.opened())
         tasks.start_soon(self._push_events)
         tasks.start_soon(self._answer_waiting)
         try:
             await self._read(tasks)
+            if self._upgraded:
+                return
             await self._finish()
         except PipeClosed:
             logger.debug("%s: the host left", self._pipe.name)
@@ -170,7 +196,8 @@ class HostSession:
         self._pipe.close()
 
     async def _read(self, tasks: TaskGroup) -> None:
-        while data := await self._pipe.receive():
+        await self._take_in(self._early, tasks)
+        while not self._upgraded and (data := await self._pipe.receive()):
             await self._take_in(data, tasks)
             if self._pipe.pending > HIGH_WATER:
                 await self._pipe.drain()
@@ -183,6 +210,8 @@ class HostSession:
                 replies += self._start_concurrent(incoming, tasks)
             elif (reply := self._answer_now(incoming)) is not None:
                 replies += reply
+                if self._upgraded:
+                    break
             else:
                 # What stands before it in the same bytes is answered before anybody waits for it.
                 self._take_to_pipe(replies)
@@ -194,8 +223,16 @@ class HostSession:
         self._take_to_pipe(replies)
 
     def _take_to_pipe(self, replies: bytearray) -> None:
-        self._pipe.write(bytes(replies))
+        self._send(bytes(replies))
         replies.clear()
+
+    def _send(self, data: bytes) -> None:
+        """Write, unless the host was told that it reads mux from here on."""
+        if self._over.is_set():
+            return
+        self._pipe.write(data)
+        if self._upgraded:
+            self._over.set()
 
     async def _give_way(self) -> None:
         """Let the other tasks run, and the host read."""
@@ -236,6 +273,8 @@ class HostSession:
 
     def _start_concurrent(self, request: Request, tasks: TaskGroup) -> bytes:
         """The reply to a concurrent request, or b"" when it comes later."""
+        if request.command == UPGRADE:
+            return self._dialect.error(request, GENERIC_ERROR, f"The command {UPGRADE} does not support OOB")
         if self._natives.serves(request.command, self.dialect):
             return self._run_native(request)
         if self._concurrent >= MAX_CONCURRENT:
@@ -252,7 +291,7 @@ class HostSession:
 
     async def _answer(self, incoming: Incoming) -> None:
         with answering() as answer:
-            self._pipe.write(await self._make(incoming, answer))
+            self._send(await self._make(incoming, answer))
             if self._pipe.pending > HIGH_WATER:
                 await self._drain()
 
@@ -288,7 +327,7 @@ class HostSession:
             await self._log_grew.wait()
             self._log_grew = anyio.Event()
             while self._subscription and (events := self._subscription.take()):
-                self._pipe.write(b"".join([event.line() for event in events]))
+                self._send(b"".join([event.line() for event in events]))
                 await self._drain()
             await self._flush()
             self._hosts.progressed()

@@ -8,7 +8,7 @@ import msgspec
 
 from guestmux_eventd.agent_table import Agent
 from guestmux_eventd.json_size import rough_size
-from guestmux_eventd.large_values import LargeValues
+from guestmux_eventd.large_values import LargeValues, keep_text
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_transport.errors import InvalidValue, TooLarge
 from guestmux_transport.sealed_text import LARGE_BYTES, read_sealed, sealed_size, write_sealed
@@ -49,12 +49,11 @@ async def large_result(
         raise CommandFailure(f"agent '{agent.name}' answered with a 'return-fd' that is no descriptor")
     try:
         sealed_size(fds[index])
-        answer = await large.admit(port)
+        await large.admit(port)
         text = read_sealed(fds[index])
         # Not by QEMU's lenient rules: what is no JSON would be read anew by them, which takes minutes for so much.
         value = msgspec.json.decode(text)
     except (InvalidValue, TooLarge, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CommandFailure(f"agent '{agent.name}' answered with a bad 'return-fd': {error}") from error
-    if text.isascii() and b"\n" not in text and b"\r" not in text:
-        answer.value, answer.text = value, text
+    keep_text(value, text)
     return value

@@ -1,4 +1,4 @@
-"""What one answer to a host holds in memory, where an agent's result is large: one at a time for each port."""
+"""The answer that is being made to a host: in the agent's own text where it can be, large ones one at a time a port."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Answer:
     """The answer that is being made in this task.
 
     Attributes:
-        value: a large result, as it was decoded.
+        value: a result, as it was decoded.
         text: the same as the agent encoded it, so that it need not be encoded once more.
     """
 
@@ -47,6 +47,13 @@ def answering() -> Iterator[Answer]:
             yield answer
         finally:
             _answer.reset(token)
+
+
+def keep_text(value: Any, text: bytes) -> None:
+    """Have a result that is passed on unchanged sent as the agent encoded it, where that is one line of ASCII."""
+    answer = _answer.get()
+    if answer is not None and text.isascii() and b"\n" not in text and b"\r" not in text:
+        answer.value, answer.text = value, text
 
 
 class LargeValues:

@@ -5,31 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
-from guestmux_eventd.agent_table import RESERVED_MEMBERS, Agent, AgentTable
+from guestmux_eventd.agent_table import Agent, AgentTable
+from guestmux_eventd.channels import Channels
+from guestmux_eventd.event_intake import MAX_EVENT_BYTES, EventIntake
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.identity import BACKEND, Identity, Logins, identify, session_of
-from guestmux_eventd.json_size import rough_size
 from guestmux_eventd.refusal import (
     DENIED,
-    INVALID_ARGUMENT,
-    LIMIT_EXCEEDED,
     NOT_REGISTERED,
-    TOO_LARGE,
     Refusal,
 )
 from guestmux_eventd.registration import Declaration, read_declaration
 from guestmux_eventd.session_table import Emission
 from guestmux_eventd.token_bucket import TokenBucket
-from guestmux_protocol.events import CLAIMED
-from guestmux_protocol.json_text import JsonError
-from guestmux_protocol.schema import InvalidParameter, validate
 from guestmux_protocol.version import VERSION
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
-from guestmux_transport.errors import BusError, InvalidValue, MethodError
+from guestmux_transport.errors import BusError, MethodError
 from guestmux_transport.names import (
     AGENT_INTERFACE,
     ERROR_PREFIX,
@@ -37,10 +31,7 @@ from guestmux_transport.names import (
     MANAGER_NAME,
     MANAGER_PATH,
 )
-from guestmux_transport.values import Variant, to_json
-
-MAX_EVENT_BYTES = 64 * 1024
-"""One event's data as JSON: an event is a notice, content is fetched by a command."""
+from guestmux_transport.values import Variant
 
 EMIT_RATE = 2000.0
 """Events a second that one agent may emit by default, some ten times what a busy desktop makes."""
@@ -86,6 +77,8 @@ class Manager:
         self._sessions = sessions
         self._publish = publish
         self._emit_rate = emit_rate
+        self._intake = EventIntake(log, emit_rate)
+        self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: dict[str, TokenBucket] = {}
         self._told: dict[str, object] = {}
 
@@ -97,6 +90,7 @@ class Manager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", "t", self._emit),
+                "AcquireChannel": ("oa{sv}", "ha{sv}", self._acquire_channel),
                 "ListAgents": ("", "a(sss)", self._list_agents),
             },
             properties={
@@ -115,6 +109,10 @@ class Manager:
         """
         self._bus.export(MANAGER_PATH, self.interface())
         await self._bus.request_name(MANAGER_NAME)
+
+    async def run(self) -> None:
+        """Serve the agents' channels, until cancelled."""
+        await self._channels.run()
 
     def tell_changes(self) -> None:
         """Tell agents what hosts want now, and which sessions there are: one that was in none may be in one now."""
@@ -212,7 +210,23 @@ class Manager:
     def _drop(self, agent: Agent, reason: str) -> None:
         text = "agent '%s' of session '%s' is gone: %s"
         logger.info(text, agent.name, agent.session, reason, extra=_fields(agent))
-        self._publish(self._agents.remove(agent, reason))
+        emissions = self._agents.remove(agent, reason)
+        if emissions and agent.presence.hang_up:
+            agent.presence.hang_up()
+        self._publish(emissions)
+
+    def _acquire_channel(self, call: IncomingCall) -> Results:
+        try:
+            return self._channels.acquire(call)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+
+    def _channel_ready(self, agent: Agent) -> None:
+        self._publish(self._agents.channel_ready(agent))
+
+    def _channel_lost(self, agent: Agent) -> None:
+        """It is not told: the end of its socket is what tells it, and it may register anew."""
+        self._drop(agent, "channel-lost")
 
     def _unregister(self, call: IncomingCall) -> Results:
         agent = self._agents.get(call.sender, call.body[0])
@@ -234,26 +248,11 @@ class Manager:
 
     def _emit(self, call: IncomingCall) -> Results:
         untrusted_name, untrusted_data = call.body
+        agents = self._agents.of_sender(call.sender)
         try:
-            agent = self._emitter(call.sender, untrusted_name)
-            data = _event_data(agent, untrusted_name, untrusted_data)
-            whence = {"session": agent.session, "agent": agent.name}
-            return (self._log.append(untrusted_name, {**whence, **data}, CLAIMED),)
+            return (self._intake.emit(agents, untrusted_name, untrusted_data),)
         except Refusal as refusal:
             raise _answer(refusal) from refusal
-        except JsonError as error:
-            raise _answer(Refusal(INVALID_ARGUMENT, error.desc)) from error
-
-    def _emitter(self, sender: str, untrusted_name: str) -> Agent:
-        agents = self._agents.of_sender(sender)
-        if not agents:
-            raise Refusal(NOT_REGISTERED, "register first: the caller has no agent")
-        if not agents[0].bucket.take():
-            raise Refusal(LIMIT_EXCEEDED, f"more than {self._emit_rate:.0f} events a second; slow down")
-        for agent in agents:
-            if untrusted_name in agent.events:
-                return agent
-        raise Refusal(DENIED, f"event '{untrusted_name[:128]}' was not declared at registration")
 
 
 def _fields(agent: Agent) -> dict[str, str | int]:
@@ -262,19 +261,6 @@ def _fields(agent: Agent) -> dict[str, str | int]:
         "guestmux_session": agent.session,
         "guestmux_uid": agent.identity.uid,
     }
-
-
-def _event_data(agent: Agent, name: str, untrusted_data: dict[str, Variant]) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = to_json(untrusted_data)
-        validate(agent.events[name].data, data)
-    except (InvalidValue, InvalidParameter) as error:
-        raise Refusal(INVALID_ARGUMENT, str(error)) from error
-    if taken := RESERVED_MEMBERS & data.keys():
-        raise Refusal(INVALID_ARGUMENT, f"member '{min(taken)}' is filled in by eventd itself")
-    if (size := rough_size(data)) > MAX_EVENT_BYTES:
-        raise Refusal(TOO_LARGE, f"an event of some {size} bytes; at most {MAX_EVENT_BYTES} are allowed")
-    return data
 
 
 def _answer(refusal: Refusal) -> MethodError:

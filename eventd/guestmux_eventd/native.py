@@ -18,11 +18,12 @@ from guestmux_eventd.policy import Policy
 from guestmux_eventd.refusal import CommandFailure, command_not_found, disabled_by_policy
 from guestmux_eventd.session_table import SessionTable
 from guestmux_protocol import commands
-from guestmux_protocol.commands import NATIVE, QMP_ONLY
+from guestmux_protocol.commands import MUX_VERSION, NATIVE, QMP_ONLY
 from guestmux_protocol.events import EVENTS
 from guestmux_protocol.introspection import introspect
 from guestmux_protocol.messages import Request
 from guestmux_protocol.patterns import EventFilter, PatternError
+from guestmux_protocol.registry import Command
 from guestmux_protocol.schema import InvalidParameter
 from guestmux_protocol.sessions import Session
 from guestmux_protocol.version import VERSION, version_info
@@ -33,11 +34,14 @@ class Host(Protocol):
 
     @property
     def dialect(self) -> str:
-        """`qga` or `qmp`."""
+        """`qga`, `qmp` or `mux`."""
 
     @property
     def port(self) -> str:
         """The address of the port that it is on."""
+
+    def upgrade(self) -> None:
+        """Go over to mux, after the reply that is being made."""
 
     def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
         """Pass events on from a position."""
@@ -80,17 +84,20 @@ class NativeCommands:
             "guest-ping": lambda _arguments, _host: {},
             "guest-info": self._info,
             "guest-get-users": self._users,
-            "guest-get-sessions": lambda _arguments, _host: self.snapshot(),
+            "guest-get-sessions": lambda _arguments, host: self._snapshot(host),
             "guest-query-schema": self._schema,
             "guest-event-subscribe": self._subscribe,
             "guest-event-unsubscribe": self._unsubscribe,
+            "guest-mux-upgrade": self._upgrade,
             "query-version": lambda _arguments, _host: version_info(),
             "query-commands": self._query_commands,
         }
 
     def serves(self, command: str, dialect: str) -> bool:
         """Whether a port of this dialect has this command."""
-        return command in self._handlers and not (dialect == "qga" and command in QMP_ONLY)
+        if command not in self._handlers or (dialect == "qga" and command in QMP_ONLY):
+            return False
+        return dialect == "qmp" or command != "guest-mux-upgrade"
 
     def run(self, request: Request, host: Host) -> Any:
         """Run a command.
@@ -111,14 +118,20 @@ class NativeCommands:
             raise CommandFailure(str(error)) from error
         return self._handlers[request.command](arguments, host)
 
-    def snapshot(self) -> list[dict[str, Any]]:
+    def _snapshot(self, host: Host) -> list[dict[str, Any]]:
         """Every session with its agents, as JSON."""
-        return [self._session(session) for session in self._sessions]
+        return [self._session(session, streams=host.dialect == "mux") for session in self._sessions]
 
-    def _session(self, session: Session) -> dict[str, Any]:
-        agents = [agent.info() for agent in self._agents.of_session(session.session)]
+    def _session(self, session: Session, *, streams: bool) -> dict[str, Any]:
+        agents = [agent.info(streams=streams) for agent in self._agents.of_session(session.session)]
         members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(session, agents=agents))
         return members
+
+    def _upgrade(self, arguments: commands.GuestMuxUpgrade, host: Host) -> Any:
+        if arguments.version != MUX_VERSION:
+            raise CommandFailure(f"version {MUX_VERSION} of mux is all that there is")
+        host.upgrade()
+        return {"version": MUX_VERSION}
 
     def _sync(self, arguments: commands.GuestSync, host: Host) -> int:
         # A host that syncs knows nothing of its past; an event would be taken for a reply (Proxmox, UTM).
@@ -139,7 +152,7 @@ class NativeCommands:
         return [{"login-time": time, "user": user} for user, time in earliest.items()]
 
     def _schema(self, _arguments: commands.GuestQuerySchema, host: Host) -> Any:
-        known = {**self._agents.commands(), **{name: NATIVE[name] for name in self._natives(host.dialect)}}
+        known = {**self._served(host.dialect), **{name: NATIVE[name] for name in self._natives(host.dialect)}}
         return introspect(known.values(), [*EVENTS.values(), *self._agents.events().values()])
 
     def _query_commands(self, _arguments: commands.QueryCommands, host: Host) -> Any:
@@ -159,7 +172,7 @@ class NativeCommands:
         return {
             "epoch": self._log.epoch,
             "seq": self._log.last,
-            "snapshot": {"sessions": self.snapshot()},
+            "snapshot": {"sessions": self._snapshot(host)},
         }
 
     def _unsubscribe(self, arguments: commands.GuestEventUnsubscribe, host: Host) -> Any:
@@ -168,7 +181,12 @@ class NativeCommands:
 
     def _natives(self, dialect: str) -> Iterable[str]:
         names = [name for name in self._handlers if self.serves(name, dialect)]
-        return names if dialect == "qga" else [*names, "qmp_capabilities"]
+        return [*names, "qmp_capabilities"] if dialect == "qmp" else names
 
     def _names(self, dialect: str) -> set[str]:
-        return {*self._natives(dialect), *self._agents.commands()}
+        return {*self._natives(dialect), *self._served(dialect)}
+
+    def _served(self, dialect: str) -> dict[str, Command]:
+        """What agents serve; streams are nothing to a host that can open none."""
+        served = self._agents.commands().items()
+        return {name: command for name, command in served if dialect == "mux" or not command.stream}

@@ -12,6 +12,7 @@ INVALID_ARGUMENT = "InvalidArgument"
 DENIED = "Denied"
 LIMIT_EXCEEDED = "LimitExceeded"
 TOO_LARGE = "TooLarge"
+UNSUPPORTED = "Unsupported"
 
 
 class Refusal(GuestmuxError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
 
 from guestmux_eventd.agent_finder import AgentFinder, Route, class_of, read_route
-from guestmux_eventd.agent_links import Links
+from guestmux_eventd.agent_links import Links, StreamLinks
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.background import Background
@@ -28,6 +29,7 @@ from guestmux_eventd.refusal import (
     disabled_while_frozen,
 )
 from guestmux_eventd.session_table import SessionTable
+from guestmux_eventd.stream_relay import StreamRelay
 from guestmux_protocol.commands import take_routing
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.guest.handles import HANDLES, HandleUse, unknown_handle
@@ -65,6 +67,30 @@ class Target:
     handle: Handle | None = None
 
 
+@dataclass
+class Record:
+    """What became of a call, where that is known before its end: `done` or `failed`."""
+
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A command that passed every check.
+
+    Attributes:
+        command: its name.
+        arguments: its own, as the host gave them.
+        target: where it goes.
+        timeout: seconds that the agent has.
+    """
+
+    command: str
+    arguments: dict[str, Any]
+    target: Target
+    timeout: float
+
+
 class Router:
     """Sends commands to agents. `run` does what hosts do not wait for.
 
@@ -77,6 +103,7 @@ class Router:
         policy: what may run; everything where not given.
         gate: shut while file systems are frozen.
         audit: the record of refused and privileged calls; none is kept where not given.
+        streams: the way to agents for streams; there are none where not given.
     """
 
     def __init__(
@@ -90,8 +117,10 @@ class Router:
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
         audit: Audit | None = None,
+        streams: StreamLinks | None = None,
     ) -> None:
         self._audit = audit
+        self._streams = streams
         self._sessions = sessions
         self._agents = agents
         self._links = links
@@ -127,16 +156,43 @@ class Router:
             CommandFailure: there is no such command, session, file or agent; policy or a freeze forbids it; or the
                 agent failed, left, or was too slow.
         """
+        admitted = await self._admit(request, caller, stream=False)
+        return await self._run(admitted, caller)
+
+    async def open(self, request: Request, caller: Caller, relay: StreamRelay) -> None:
+        """Open a stream at the agent that it is for, and stay until it is over.
+
+        Args:
+            request: the host's, of a command that opens a stream.
+            caller: where it came from.
+            relay: the host's end of the stream. It is told of success, and of whatever comes after that.
+
+        Raises:
+            CommandFailure: as for `call`; then nothing was opened.
+        """
+        admitted = await self._admit(request, caller, stream=True)
+        if self._streams is None:
+            raise command_not_found(request.command)
+        command, agent, handle = admitted.command, admitted.target.agent, admitted.target.handle
+        sent = self._handles.outward(handle, admitted.arguments) if handle else admitted.arguments
+        with self._handles.used(handle), self._recorded(caller, agent, command) as record:
+            relay.check = partial(_check_result, agent, command)
+            await self._streams.open(agent, command, sent, relay, port=caller.port, timeout=admitted.timeout)
+            record.outcome = "failed" if relay.failed else "done"
+
+    async def _admit(self, request: Request, caller: Caller, *, stream: bool) -> Admitted:
+        """Find the agent, and check everything that can be refused before it is asked."""
         command = request.command
         untrusted_routing, arguments = take_routing(request.arguments)
         if not self._finder.exists(command) and not untrusted_routing.get("wait"):
             raise command_not_found(command)
         route = read_route(untrusted_routing)
         target = await self._target(command, route, arguments, caller)
+        _check_kind(target.agent, command, stream=stream)
         self._check_allowed(command, target.agent, caller)
         _check_arguments(target.agent, command, arguments)
         self._handles.check_room(caller, command)
-        return await self._run(command, arguments, target, caller, self._timeout(command, route))
+        return Admitted(command, arguments, target, self._timeout(command, route))
 
     async def _target(self, command: str, route: Route, arguments: dict[str, Any], caller: Caller) -> Target:
         use = HANDLES.get(command)
@@ -187,14 +243,12 @@ class Router:
         lingers = command == "guest-exec-read"
         return self._call_timeout + MAX_LINGER if lingers else self._call_timeout
 
-    async def _run(
-        self, command: str, arguments: dict[str, Any], target: Target, caller: Caller, timeout: float
-    ) -> Any:
-        agent, handle = target.agent, target.handle
-        sent = self._handles.outward(handle, arguments) if handle else arguments
+    async def _run(self, admitted: Admitted, caller: Caller) -> Any:
+        command, agent, handle = admitted.command, admitted.target.agent, admitted.target.handle
+        sent = self._handles.outward(handle, admitted.arguments) if handle else admitted.arguments
 
         async def call() -> Any:
-            value = await self._links.call(agent, command, sent, port=caller.port, timeout=timeout)
+            value = await self._links.call(agent, command, sent, port=caller.port, timeout=admitted.timeout)
             _check_result(agent, command, value)
             return value
 
@@ -207,20 +261,30 @@ class Router:
             return self._handles.answered(caller, agent, command, handle, value)
 
     @contextmanager
-    def _recorded(self, caller: Caller, agent: Agent, command: str) -> Iterator[None]:
+    def _recorded(self, caller: Caller, agent: Agent, command: str) -> Iterator[Record]:
         """Put what happens inside on record."""
+        record = Record()
         if self._audit is None:
-            yield
+            yield record
             return
-        begun, outcome = self._audit.clock(), "cancelled"
+        begun = self._audit.clock()
         try:
-            yield
-            outcome = "done"
+            yield record
+            record.outcome = record.outcome or "done"
         except CommandFailure:
-            outcome = "failed"
+            record.outcome = "failed"
             raise
         finally:
-            self._audit.ran(caller, agent, command, outcome, self._audit.clock() - begun)
+            seconds = self._audit.clock() - begun
+            self._audit.ran(caller, agent, command, record.outcome or "cancelled", seconds)
+
+
+def _check_kind(agent: Agent, command: str, *, stream: bool) -> None:
+    """A stream is opened, everything else is called."""
+    if agent.commands[command].stream and not stream:
+        raise CommandFailure(f"The command {command} is a stream; open it, on a mux connection")
+    if stream and not agent.commands[command].stream:
+        raise CommandFailure(f"The command {command} is no stream; call it")
 
 
 def _check_arguments(agent: Agent, command: str, arguments: dict[str, Any]) -> None:

@@ -12,8 +12,11 @@ from guestmux_protocol.sessions import Session
 NATIVE: dict[str, Command] = {}
 """Every command of eventd, on any port."""
 
-QMP_ONLY = frozenset({"qmp_capabilities", "query-version", "query-commands"})
+QMP_ONLY = frozenset({"qmp_capabilities", "guest-mux-upgrade", "query-version", "query-commands"})
 """Commands that a `qga` port does not have, as qemu-ga has not."""
+
+MUX_VERSION = 1
+"""The version of mux that guest-mux-upgrade leads to."""
 
 
 class VersionTriple(Data, frozen=True, kw_only=True):
@@ -78,6 +81,12 @@ class Subscription(Data, frozen=True, kw_only=True):
     epoch: str
     seq: int
     snapshot: Snapshot
+
+
+class MuxAgreed(Data, frozen=True, kw_only=True):
+    """What guest-mux-upgrade answers."""
+
+    version: Annotated[int, doc("The version that is spoken from here on.")]
 
 
 class SchemaInfo(Data, frozen=True, kw_only=True):
@@ -148,6 +157,17 @@ class GuestEventUnsubscribe(Arguments, frozen=True, kw_only=True):
     """Ask for no more events, or for none that these patterns (as they were subscribed) brought."""
 
     events: Annotated[list[str] | UnsetType, doc("The patterns to take back; all where not given.")] = UNSET
+
+
+@command(NATIVE, "guest-mux-upgrade", returns=MuxAgreed)
+class GuestMuxUpgrade(Arguments, frozen=True, kw_only=True):
+    """Go over to mux: binary frames, with streams (docs/mux.md). The reply's newline is the last byte of QMP.
+
+    Subscriptions, files and processes of the connection end; what runs concurrently is cancelled. On `qmp` ports only,
+    and not by `exec-oob`. Send nothing more before the reply.
+    """
+
+    version: Annotated[int, doc("The version to speak; there is 1.")] = MUX_VERSION
 
 
 @command(NATIVE, "qmp_capabilities", returns=Data)

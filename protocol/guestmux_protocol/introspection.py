@@ -13,6 +13,9 @@ SchemaInfo = dict[str, Any]
 FREE_FORM = "__org.guestmux_free-form"
 """The feature of an object that takes any members; QAPI's introspection has no word for it."""
 
+STREAM = "__org.guestmux_stream"
+"""The feature of a command that opens a stream (docs/mux.md)."""
+
 _BUILTIN_JSON_TYPES = {
     "str": "string",
     "int": "int",
@@ -35,6 +38,7 @@ def introspect(commands: Iterable[Command], events: Iterable[EventType]) -> list
             "meta-type": "command",
             "arg-type": book.refer(command.arguments),
             "ret-type": book.refer(command.returns),
+            **({"features": [STREAM]} if command.stream else {}),
         }
         for command in commands
     ]

@@ -10,7 +10,9 @@ from guestmux_transport.pipe import SOCKET_WRITE_BYTES, Pipe
 from guestmux_transport.pipe_errors import open_error
 
 
-def owned_pipe(name: str, fd: int, *, half_close: bool = True, write_bytes: int = SOCKET_WRITE_BYTES) -> Pipe:
+def owned_pipe(
+    name: str, fd: int, *, half_close: bool = True, write_bytes: int = SOCKET_WRITE_BYTES, early: bytes = b""
+) -> Pipe:
     """Make a pipe of a connected, non-blocking descriptor, which is taken over: closed on failure, too.
 
     Args:
@@ -18,6 +20,7 @@ def owned_pipe(name: str, fd: int, *, half_close: bool = True, write_bytes: int 
         fd: the descriptor.
         half_close: see `Pipe`.
         write_bytes: see `Pipe`.
+        early: see `Pipe`.
 
     Raises:
         OpenError: no descriptors are left to watch it with, or it cannot be watched.
@@ -27,7 +30,7 @@ def owned_pipe(name: str, fd: int, *, half_close: bool = True, write_bytes: int 
         watch.stop()
         os.close(fd)
 
-    pipe = Pipe(name, fd, let_go, half_close=half_close, write_bytes=write_bytes)
+    pipe = Pipe(name, fd, let_go, half_close=half_close, write_bytes=write_bytes, early=early)
     try:
         watch = edge_poller().watch(fd, pipe.edge)
     except OSError as error:

@@ -82,6 +82,18 @@ class RawHost:
         reply = await self.ask("guest-event-subscribe", events=list(events) or ["*"])
         return {session["session"]: session for session in reply["return"]["snapshot"]["sessions"]}
 
+    def take_back(self, data: bytes) -> None:
+        """Have bytes that were received elsewhere read next."""
+        *lines, self._buffer = data.split(b"\n")
+        self._lines.extend(lines)
+
+    def take_rest(self) -> bytes:
+        """What was received and not read."""
+        rest = b"\n".join([*self._lines, self._buffer])
+        self._lines.clear()
+        self._buffer = b""
+        return rest
+
     def nothing_more(self) -> bool:
         """Whether nothing has come that was not read."""
         try:

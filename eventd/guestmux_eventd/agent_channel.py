@@ -1,0 +1,216 @@
+"""The socket to one agent: calls and streams to it, events from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
+from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR
+from guestmux_protocol.mux import (
+    DEFAULT_MUX_LIMITS,
+    Close,
+    Credit,
+    Data,
+    Error,
+    Event,
+    Frame,
+    Hello,
+    Multiplexer,
+    MuxFull,
+    MuxLimits,
+    MuxTooLarge,
+    Reply,
+)
+from guestmux_transport.mux_driver import MuxDriver
+from guestmux_transport.pipe import Pipe
+
+LIMITS = DEFAULT_MUX_LIMITS
+
+MAX_DESC = 1000
+"""Characters of an agent's own error text that go on to the host."""
+
+UNSURE = "the command may or may not have run"
+
+TakeEvents = Callable[[list[Event], Multiplexer], None]
+
+
+class _Call:
+    """A call under way."""
+
+    __slots__ = ("answer", "ended")
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.answer: Reply | CommandFailure | None = None
+
+    def end(self, answer: Reply | CommandFailure) -> None:
+        self.answer = answer
+        self.ended.set()
+
+
+class AgentChannel:
+    """One agent's channel, from its first word to its end.
+
+    Args:
+        pipe: the socket, or rather what came of it.
+        name: the agent's, for texts.
+        greeted: called once the agent spoke.
+        take_events: takes the events that came, and answers them.
+        limits: what is taken from the agent.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        name: str,
+        greeted: Callable[[], None],
+        take_events: TakeEvents,
+        limits: MuxLimits = LIMITS,
+    ) -> None:
+        self._name = name
+        self._greeted = greeted
+        self._take_events = take_events
+        self._mux = Multiplexer("asker", limits)
+        self._driver = MuxDriver(pipe, self._mux, self._take_in)
+        self._asked: dict[int, _Call | StreamRelay] = {}
+
+    def __repr__(self) -> str:
+        return f"<AgentChannel {self._name} {self._mux!r}>"
+
+    async def run(self) -> str:
+        """Serve it until it is over; then nothing waits for the agent any more.
+
+        Returns:
+            why it is over; empty where the agent ended it.
+        """
+        try:
+            end = await self._driver.run()
+            return "" if end.reset_rest is None else end.reason
+        finally:
+            self._driver.pipe.close()
+            self._agent_left()
+
+    async def call(self, command: str, arguments: bytes, context: bytes) -> bytes:
+        """Run a command; when this is cancelled, the agent is told.
+
+        Args:
+            command: its name.
+            arguments: its arguments; JSON text.
+            context: deadline and port; JSON text.
+
+        Returns:
+            its result; JSON text, unchecked.
+
+        Raises:
+            CommandFailure: the agent failed, left, or has too much to do.
+        """
+        call = _Call()
+        try:
+            number = self._mux.request(command, arguments, context)
+        except (MuxFull, MuxTooLarge) as error:
+            raise self._refusal(error) from error
+        self._asked[number] = call
+        self._driver.wake()
+        try:
+            await call.ended.wait()
+        except anyio.get_cancelled_exc_class():
+            self._mux.cancel(number)
+            self._driver.wake()
+            raise
+        finally:
+            self._asked.pop(number, None)
+        if isinstance(call.answer, Reply):
+            return call.answer.value
+        assert call.answer is not None
+        raise call.answer
+
+    async def open(
+        self, command: str, arguments: bytes, context: bytes, relay: StreamRelay, *, group: str, port: str
+    ) -> None:
+        """Open a stream, coupled with a host's.
+
+        Args:
+            command: its name.
+            arguments: its arguments; JSON text.
+            context: deadline and port; JSON text.
+            relay: the host's end.
+            group: the agent's session, by which the host's connection shares its turns out.
+            port: the host's, by which this one does.
+
+        Raises:
+            CommandFailure: the agent refused, left, or has too much to do.
+        """
+
+        def ask(credit: int) -> StreamEnd:
+            number = self._mux.open(command, arguments, context, group=port, credit=credit)
+            self._asked[number] = relay
+            self._driver.wake()
+            return StreamEnd(self._mux, number, self._driver.wake, "agent")
+
+        try:
+            relay.ask(ask, group)
+        except (MuxFull, MuxTooLarge) as error:
+            raise self._refusal(error) from error
+        await relay.opened()
+
+    def forget(self, relay: StreamRelay) -> None:
+        """A stream is over."""
+        if (number := relay.number_at_agent) is not None:
+            self._asked.pop(number, None)
+
+    def close(self) -> None:
+        """End it."""
+        self._driver.pipe.close()
+
+    def _refusal(self, error: MuxFull | MuxTooLarge) -> CommandFailure:
+        return CommandFailure(f"agent '{self._name}' cannot be asked: {error}")
+
+    def _take_in(self, frames: list[Frame]) -> None:
+        events: list[Event] = []
+        for frame in frames:
+            if type(frame) is Event:
+                events.append(frame)
+            else:
+                self._take(frame)
+        if events:
+            self._take_events(events, self._mux)
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Hello):
+            self._greeted()
+        elif isinstance(frame, Reply | Error):
+            self._answered(frame)
+        elif isinstance(frame, Data | Credit | Close):
+            relay = self._asked.get(frame.stream)
+            if isinstance(relay, StreamRelay):
+                relay.from_agent(frame)
+
+    def _answered(self, frame: Reply | Error) -> None:
+        asked = self._asked.get(frame.id)
+        if asked is None:
+            return  # nobody wants it any more
+        if isinstance(asked, StreamRelay):
+            if isinstance(frame, Reply):
+                asked.accepted(frame.value)
+            else:
+                asked.refused(failure_of(frame))
+        else:
+            asked.end(frame if isinstance(frame, Reply) else failure_of(frame))
+
+    def _agent_left(self) -> None:
+        asked, self._asked = self._asked, {}
+        gone = CommandFailure(f"the agent disconnected; {UNSURE}")
+        for each in asked.values():
+            if isinstance(each, StreamRelay):
+                each.agent_left("the agent disconnected")
+            else:
+                each.end(gone)
+
+
+def failure_of(error: Error) -> CommandFailure:
+    """An agent's error, as a host gets it."""
+    known = error.error_class == COMMAND_NOT_FOUND
+    return CommandFailure(error.desc[:MAX_DESC], COMMAND_NOT_FOUND if known else GENERIC_ERROR)

@@ -1,0 +1,104 @@
+"""eventd's way to agents with a channel: calls and streams over it; the others are called over the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from guestmux_eventd.agent_channel import UNSURE, AgentChannel
+from guestmux_eventd.agent_links import Links
+from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.large_values import keep_text
+from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.stream_relay import StreamRelay
+from guestmux_protocol.json_text import JsonError, decode, encode
+from guestmux_protocol.messages import GENERIC_ERROR
+from guestmux_protocol.mux import Failure
+
+HOST_LEFT = Failure(GENERIC_ERROR, "the host left, or gave it up", "host")
+
+
+class ChannelLinks:
+    """The way to all agents of the bus, over the best that each has.
+
+    Args:
+        bus: the way to those without a channel.
+    """
+
+    def __init__(self, bus: Links) -> None:
+        self._bus = bus
+
+    async def call(
+        self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
+    ) -> Any:
+        """As `Links.call`."""
+        channel = agent.presence.channel
+        if channel is None:
+            return await self._bus.call(agent, command, arguments, port=port, timeout=timeout)
+        context = encode({"deadline": timeout, "port": port})
+        try:
+            with anyio.fail_after(timeout):
+                text = await channel.call(command, _encode(arguments), context)
+        except TimeoutError as error:
+            raise too_slow(agent, timeout) from error
+        try:
+            value = decode(text)
+        except JsonError as error:
+            raise CommandFailure(f"agent '{agent.name}' answered with what is no JSON: {error}") from error
+        keep_text(value, text)
+        return value
+
+    async def open(
+        self,
+        agent: Agent,
+        command: str,
+        arguments: dict[str, Any],
+        relay: StreamRelay,
+        *,
+        port: str,
+        timeout: float,
+    ) -> None:
+        """As `StreamLinks.open`."""
+        channel = agent.presence.channel
+        if channel is None:
+            raise CommandFailure(f"agent '{agent.name}' has no channel to open a stream on")
+        try:
+            await self._open(agent, channel, command, arguments, relay, port, timeout)
+            await relay.ended()
+        finally:
+            relay.abandon(HOST_LEFT)
+            channel.forget(relay)
+
+    async def _open(
+        self,
+        agent: Agent,
+        channel: AgentChannel,
+        command: str,
+        arguments: dict[str, Any],
+        relay: StreamRelay,
+        port: str,
+        timeout: float,
+    ) -> None:
+        context = encode({"deadline": timeout, "port": port})
+        try:
+            with anyio.fail_after(timeout):
+                await channel.open(
+                    command, _encode(arguments), context, relay, group=agent.session, port=port
+                )
+        except TimeoutError as error:
+            raise too_slow(agent, timeout) from error
+
+
+def too_slow(agent: Agent, timeout: float) -> CommandFailure:
+    """The failure of a call whose time is up."""
+    return CommandFailure(
+        f"agent '{agent.name}' did not answer within {timeout:g} s; the call was cancelled, {UNSURE}"
+    )
+
+
+def _encode(arguments: dict[str, Any]) -> bytes:
+    try:
+        return encode(arguments)
+    except JsonError as error:
+        raise CommandFailure(f"the arguments cannot be passed on: {error}") from error

@@ -1,0 +1,96 @@
+"""Takes what agents emit into the log, by the same rules whichever way it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_reader import EventReader, check_event
+from guestmux_eventd.json_size import rough_size
+from guestmux_eventd.refusal import (
+    DENIED,
+    INVALID_ARGUMENT,
+    LIMIT_EXCEEDED,
+    NOT_REGISTERED,
+    TOO_LARGE,
+    Refusal,
+)
+from guestmux_protocol.events import CLAIMED
+from guestmux_protocol.json_text import JsonError
+from guestmux_transport.errors import InvalidValue
+from guestmux_transport.values import Variant, to_json
+
+MAX_EVENT_BYTES = 64 * 1024
+"""One event's data as JSON: an event is a notice, content is fetched by a command."""
+
+
+class EventIntake:
+    """The checks on events of agents.
+
+    Args:
+        log: where they go.
+        rate: events a second that one bus client may emit, for the text of the refusal.
+    """
+
+    def __init__(self, log: EventLog, rate: float) -> None:
+        self._log = log
+        self._rate = rate
+
+    def emit(self, agents: Sequence[Agent], untrusted_name: str, untrusted_data: dict[str, Variant]) -> int:
+        """Take an event in.
+
+        Args:
+            agents: those of the bus client that it is from.
+            untrusted_name: the event.
+            untrusted_data: its data.
+
+        Returns:
+            its number.
+
+        Raises:
+            Refusal: nobody declared it, it does not fit, or there were too many.
+        """
+        agent = self._emitter(agents, untrusted_name)
+        try:
+            data: dict[str, Any] = to_json(untrusted_data)
+            check_event(agent.events[untrusted_name], data)
+            _check_size(rough_size(data))
+            return self._log.append(untrusted_name, {**agent.whence, **data}, CLAIMED)
+        except (InvalidValue, JsonError) as error:
+            raise Refusal(INVALID_ARGUMENT, str(error)) from error
+
+    def emit_text(self, agent: Agent, untrusted_name: str, untrusted_text: bytes) -> int:
+        """Take an event in whose data is JSON text; the log's readers are not woken.
+
+        Raises:
+            Refusal: as for `emit`.
+        """
+        self._emitter((agent,), untrusted_name)
+        _check_size(len(untrusted_text))
+        reader = agent.readers.get(untrusted_name)
+        if reader is None:
+            reader = agent.readers[untrusted_name] = EventReader(agent.events[untrusted_name])
+        members = reader.members(untrusted_text)
+        head = agent.whence_text
+        return self._log.append_text(untrusted_name, head + b", " + members if members else head)
+
+    def told(self) -> None:
+        """Wake the log's readers."""
+        self._log.wake()
+
+    def _emitter(self, agents: Sequence[Agent], untrusted_name: str) -> Agent:
+        if not agents:
+            raise Refusal(NOT_REGISTERED, "register first: the caller has no agent")
+        if not agents[0].bucket.take():
+            raise Refusal(LIMIT_EXCEEDED, f"more than {self._rate:.0f} events a second; slow down")
+        for agent in agents:
+            if untrusted_name in agent.events:
+                return agent
+        raise Refusal(DENIED, f"event '{untrusted_name[:128]}' was not declared at registration")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_EVENT_BYTES:
+        raise Refusal(TOO_LARGE, f"an event of some {size} bytes; at most {MAX_EVENT_BYTES} are allowed")

@@ -1,0 +1,277 @@
+"""One host connection in mux: every request runs concurrently, streams are relayed, events go out as frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from guestmux_eventd.caller import Caller
+from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.large_values import answering
+from guestmux_eventd.native import NativeCommands
+from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.router import Router
+from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
+from guestmux_eventd.subscription import Subscription
+from guestmux_protocol.json_text import JsonError, decode, encode
+from guestmux_protocol.messages import GENERIC_ERROR, JsonText
+from guestmux_protocol.messages import Request as Command
+from guestmux_protocol.mux import (
+    DEFAULT_MUX_LIMITS,
+    RESET,
+    Ack,
+    Cancel,
+    Close,
+    Credit,
+    Data,
+    Frame,
+    Multiplexer,
+    MuxLimits,
+    MuxTooLarge,
+    Open,
+    Request,
+)
+from guestmux_protocol.patterns import EventFilter
+from guestmux_transport.mux_driver import MuxDriver, MuxEnd
+from guestmux_transport.pipe import Pipe
+
+CANCELLED = "cancelled by the host"
+
+logger = logging.getLogger(__name__)
+
+
+class MuxSession:
+    """One host, from its going over to mux until it goes back or leaves. Nothing of it outlives that.
+
+    Args:
+        pipe: the connection; left open, and if the host is to hear JSON again it was told so.
+        natives: eventd's own commands.
+        router: the way to the agents'.
+        log: the events.
+        hosts: where the connection is entered while it lasts.
+        limits: what is taken from the host.
+
+    Attributes:
+        seen: the last event that the host says it has.
+    """
+
+    dialect = "mux"
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        natives: NativeCommands,
+        router: Router,
+        log: EventLog,
+        hosts: Hosts,
+        limits: MuxLimits = DEFAULT_MUX_LIMITS,
+    ) -> None:
+        self.seen = 0
+        self._delivered = 0
+        self._pipe = pipe
+        self._natives = natives
+        self._router = router
+        self._log = log
+        self._hosts = hosts
+        self._caller = Caller(pipe.name, self.dialect)
+        self._mux = Multiplexer("server", limits)
+        self._driver = MuxDriver(pipe, self._mux, self._take_in)
+        self._running: dict[int, anyio.CancelScope] = {}
+        self._relays: dict[int, StreamRelay] = {}
+        self._log_grew = anyio.Event()
+        self._subscription: Subscription | None = None
+        self._tasks: TaskGroup
+
+    def __repr__(self) -> str:
+        return f"<MuxSession {self._driver!r}>"
+
+    @property
+    def port(self) -> str:
+        """The address of the port."""
+        return self._pipe.name
+
+    @property
+    def wanted(self) -> EventFilter | None:
+        """What the host subscribed to."""
+        return self._subscription.wanted if self._subscription else None
+
+    def has(self, seq: int) -> bool:
+        """Whether everything up to this event that the host wants is on the wire."""
+        return self._subscription is None or self._delivered >= seq
+
+    def upgrade(self) -> None:
+        """Nothing: guest-mux-upgrade is no command here."""
+
+    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
+        """Pass events on from a position, after the reply that is being made."""
+        self._subscription = Subscription(self._log, wanted, cursor, epoch)
+        self._log_grew.set()
+        self._hosts.changed()
+
+    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
+        """Pass on no more events, or none that these patterns brought."""
+        if self._subscription is None:
+            return
+        if patterns is not None:
+            self._subscription.forget(patterns)
+        if patterns is None or not self._subscription.wanted.patterns:
+            self._subscription = None
+        self._hosts.changed()
+
+    async def run(self) -> MuxEnd:
+        """Serve the host until it goes back to JSON, breaks the protocol or leaves.
+
+        Returns:
+            how it ended; where the host is still there it was told that no frame follows.
+        """
+        stop_listening = self._log.listen(self._wake)
+        self._hosts.add(self)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._push_events)
+                self._tasks = tasks
+                end = await self._driver.run()
+                tasks.cancel_scope.cancel()
+        finally:
+            stop_listening()
+            self._hosts.remove(self)
+            self._router.host_left(self._caller)
+        self._pipe.write(RESET)
+        return end
+
+    def _wake(self) -> None:
+        self._log_grew.set()
+
+    def _take_in(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            if isinstance(frame, Data | Credit | Close):
+                if relay := self._relays.get(frame.stream):
+                    relay.from_host(frame)
+            elif isinstance(frame, Request):
+                self._request(frame)
+            elif isinstance(frame, Open):
+                self._open(frame)
+            elif isinstance(frame, Cancel):
+                if scope := self._running.get(frame.id):
+                    scope.cancel()
+            elif isinstance(frame, Ack):
+                self.seen = max(self.seen, frame.seq)
+
+    def _request(self, frame: Request) -> None:
+        command = self._read(frame.id, frame.command, frame.arguments)
+        if command is None:
+            return
+        if self._natives.serves(command.command, self.dialect):
+            self._run_native(frame.id, command)
+        else:
+            self._begin(frame.id, partial(self._call, frame.id, command))
+
+    def _open(self, frame: Open) -> None:
+        command = self._read(frame.stream, frame.command, frame.arguments)
+        if command is None:
+            return
+        if self._natives.serves(command.command, self.dialect):
+            self._mux.error(
+                frame.stream, GENERIC_ERROR, f"The command {command.command} is no stream; call it"
+            )
+            return
+        relay = StreamRelay(StreamEnd(self._mux, frame.stream, self._driver.wake, "host"))
+        self._relays[frame.stream] = relay
+        self._begin(frame.stream, partial(self._relay, frame.stream, command, relay))
+
+    def _read(self, number: int, name: str, untrusted_arguments: bytes) -> Command | None:
+        """What the host asks for; None where that cannot be read, and was refused."""
+        try:
+            arguments = decode(untrusted_arguments)
+        except JsonError as error:
+            self._mux.error(number, GENERIC_ERROR, error.desc)
+            return None
+        if type(arguments) is not dict:
+            self._mux.error(number, GENERIC_ERROR, "QMP input member 'arguments' must be an object")
+            return None
+        return Command(name, arguments)
+
+    def _run_native(self, number: int, command: Command) -> None:
+        try:
+            self._reply(number, self._natives.run(command, self))
+        except CommandFailure as failure:
+            self._mux.error(number, failure.error_class, failure.desc)
+
+    def _begin(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        scope = self._running[number] = anyio.CancelScope()
+        self._tasks.start_soon(self._run, number, scope, work)
+
+    async def _run(
+        self, number: int, scope: anyio.CancelScope, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        try:
+            with scope:
+                await work()
+        except CommandFailure as failure:
+            self._mux.error(number, failure.error_class, failure.desc)
+        finally:
+            del self._running[number]
+        if scope.cancelled_caught:
+            self._mux.error(number, GENERIC_ERROR, CANCELLED)
+        self._driver.wake()
+
+    async def _call(self, number: int, command: Command) -> None:
+        with answering() as answer:
+            self._reply(number, answer.take(await self._router.call(command, self._caller)))
+            self._driver.wake()
+            while self._mux.congested:
+                await self._sent()
+
+    async def _relay(self, number: int, command: Command, relay: StreamRelay) -> None:
+        try:
+            await self._router.open(command, self._caller, relay)
+        finally:
+            del self._relays[number]
+
+    def _reply(self, number: int, value: Any) -> None:
+        try:
+            self._mux.reply(number, value.text if type(value) is JsonText else encode(value))
+        except JsonError as error:
+            self._mux.error(number, GENERIC_ERROR, f"the result is no JSON: {error.desc}")
+        except MuxTooLarge as error:
+            self._mux.error(number, GENERIC_ERROR, f"the result cannot be sent: {error}")
+
+    async def _push_events(self) -> None:
+        while True:
+            await self._log_grew.wait()
+            self._log_grew = anyio.Event()
+            while self._subscription and (events := self._subscription.take()):
+                for event in events:
+                    if not self._mux.event_room:
+                        await self._room_for_events()
+                    self._mux.event(event.seq, event.name, event.data, event.time)
+                self._driver.wake()
+                await anyio.lowlevel.checkpoint()
+            await self._deliver()
+            self._hosts.progressed()
+
+    async def _deliver(self) -> None:
+        """Wait until the kernel took what was pushed."""
+        cursor = self._subscription.cursor if self._subscription else 0
+        while self._mux.pending_events:
+            await self._sent()
+        if self._pipe.pending:
+            # More is sent only when the pipe took all that was before it.
+            await self._sent()
+        self._delivered = cursor
+
+    async def _sent(self) -> None:
+        await self._driver.sent()
+        await anyio.lowlevel.checkpoint()
+
+    async def _room_for_events(self) -> None:
+        self._driver.wake()
+        while not self._mux.event_room:
+            await self._sent()
