@@ -92,6 +92,7 @@ class CopyOptions:
         resume: go on with what an earlier copy left.
         checksum: compare checksums of both ends.
         sparse: send no holes.
+        into: the target must be a directory, in which the copy is made.
     """
 
     recursive: bool = False
@@ -99,6 +100,7 @@ class CopyOptions:
     resume: bool = False
     checksum: bool = True
     sparse: bool = True
+    into: bool = False
 
 
 class CopyWatcher:

@@ -18,8 +18,6 @@ from guestmux.copying import (
     CopyFailed,
     CopyOptions,
     CopyWatcher,
-    LocalFileError,
-    joined,
     shown,
     total,
 )
@@ -77,14 +75,12 @@ class Download:
         """
         self._watcher.began(shown(source), found.size)
         try:
-            existing = await in_thread(partial(directory.look, name))
-            if existing is not None and stat.S_ISDIR(existing.st_mode):
-                raise LocalFileError(f"{shown(joined(directory.path, name))}: is a directory")
+            existing = await in_thread(partial(directory.look_to_replace, name))
             if await self._is_there(source, found, directory, name, existing):
                 self._watcher.moved(shown(source), found.size)
                 return
             opening = partial(LocalPart.open, directory, name, keep=self._options.resume)
-            part = await in_thread(opening)
+            part = await in_thread(opening, LocalPart.leave)
             await self._fill(source, found, part, existing)
         finally:
             self._watcher.ended(shown(source))
@@ -102,7 +98,7 @@ class Download:
             return False
         if existing.st_size != found.size:
             return False
-        descriptor = await in_thread(partial(directory.open_file, name))
+        descriptor = await in_thread(partial(directory.open_file, name), os.close)
         try:
             length = found.size
             return await agreed(self._remote, source, partial(range_checksum, descriptor), length) == length

@@ -53,6 +53,19 @@ class FileWorker(Generic[T]):
             raise fault
 
 
-async def in_thread(work: Callable[[], T]) -> T:
-    """Do one piece of file work in a thread."""
-    return await anyio.to_thread.run_sync(work)
+async def in_thread(work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+    """Do one piece of file work in a thread. A cancellation waits for it as well.
+
+    Args:
+        work: what to do; may block.
+        undo: is given what it made when nobody takes it any more.
+    """
+    task = asyncio.create_task(anyio.to_thread.run_sync(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if task.done() and task.exception() is None and undo is not None:
+            undo(task.result())
+        raise

@@ -99,7 +99,9 @@ class GuestCopy:
             return None
 
     async def _download_file(self, source: bytes, found: FileStat | None, target: bytes) -> None:
-        directory, name = await in_thread(partial(_place, target, posixpath.basename(source)))
+        directory, name = await in_thread(
+            partial(self._place, target, posixpath.basename(source)), _close_place
+        )
         with directory:
             if found is not None and found.type == "file":
                 download = Download(self._remote, self._options, self._watcher)
@@ -124,7 +126,7 @@ class GuestCopy:
             raise CopyFailed(f"{shown(source)}: is a directory, which only a recursive copy copies")
         name = posixpath.basename(source.rstrip(b"/"))
         name = b"" if name in NAMELESS else name
-        root, name = await in_thread(partial(_tree_place, target, name))
+        root, name = await in_thread(partial(self._tree_place, target, name), _close_place)
         with root:
             await TreeDownload(
                 self._remote, source, found, root, name, self._options, self._watcher, self._report
@@ -132,7 +134,7 @@ class GuestCopy:
 
     async def _upload_file(self, source: bytes, target: bytes) -> None:
         with translated(source):
-            descriptor = await in_thread(partial(os.open, source, os.O_RDONLY | os.O_CLOEXEC))
+            descriptor = await in_thread(partial(os.open, source, os.O_RDONLY | os.O_CLOEXEC), os.close)
         try:
             await self._upload_open(source, descriptor, target)
         finally:
@@ -140,7 +142,7 @@ class GuestCopy:
         self._report.files += 1
 
     async def _upload_open(self, source: bytes, descriptor: int, target: bytes) -> None:
-        into = target.endswith(b"/")
+        into = self._options.into or target.endswith(b"/")
         found = await self._look(target)
         if found == UNKNOWN or (isinstance(found, FileStat) and found.type not in {"file", "directory"}):
             size = os.fstat(descriptor).st_size
@@ -149,8 +151,11 @@ class GuestCopy:
             self._report.bytes += copy.bytes
             return
         existing = found if isinstance(found, FileStat) else None
-        path = await self._remote.followed(target)
-        if into or (existing is not None and existing.type == "directory"):
+        is_directory = existing is not None and existing.type == "directory"
+        if into and not is_directory:
+            raise CopyFailed(f"{shown(target)}: is no directory in the guest")
+        path = target if is_directory else await self._remote.followed(target)
+        if is_directory:
             path = joined(target, posixpath.basename(source))
             existing = await self._remote.look(path, follow=False)
         upload = Upload(self._remote, self._options, self._watcher)
@@ -168,10 +173,12 @@ class GuestCopy:
             if isinstance(error, CommandDisabled):
                 raise
             raise CopyFailed(f"{shown(source)}: {ONE_BY_ONE}") from error
+        if self._options.into and (existing is None or existing.type != "directory"):
+            raise CopyFailed(f"{shown(target)}: is no directory in the guest")
         name = posixpath.basename(source.rstrip(b"/"))
         if existing is not None and name not in NAMELESS:
             target = joined(target, name)
-        root = await in_thread(partial(LocalDirectory.open, source))
+        root = await in_thread(partial(LocalDirectory.open, source), LocalDirectory.close)
         with root:
             await TreeUpload(
                 self._remote, source, root, target, self._options, self._watcher, self._report
@@ -188,22 +195,32 @@ class GuestCopy:
         except CommandNotFound:
             return UNKNOWN
 
+    def _place(self, target: bytes, name: bytes) -> tuple[LocalDirectory, bytes]:
+        """The directory, open, and the name in it; a link that the user names himself is followed. May block."""
+        if _is_directory(target):
+            if name in NAMELESS:
+                raise CopyFailed("the source has no name that the file in this directory could get")
+            return LocalDirectory.open(target), name
+        if self._options.into or target.endswith(b"/"):
+            raise LocalFileError(f"{shown(target)}: is no directory")
+        if Path(os.fsdecode(target)).is_symlink():
+            target = os.path.realpath(target)
+        directory, name = posixpath.split(target)
+        return LocalDirectory.open(directory), name
 
-def _place(target: bytes, name: bytes) -> tuple[LocalDirectory, bytes]:
-    """The directory, open, and the name in it that a file gets: a link that the user names is followed. May block."""
-    if Path(os.fsdecode(target)).is_dir():
-        if name in NAMELESS:
-            raise CopyFailed("the source has no name that the file in this directory could get")
-        return LocalDirectory.open(target), name
-    if target.endswith(b"/"):
-        raise LocalFileError(f"{shown(target)}: is no directory")
-    directory, name = posixpath.split(os.path.realpath(target))
-    return LocalDirectory.open(directory), name
+    def _tree_place(self, target: bytes, name: bytes) -> tuple[LocalDirectory, bytes]:
+        """The same for a directory: into one that is there, or as one that is not. May block."""
+        if _is_directory(target):
+            return LocalDirectory.open(target), name
+        if self._options.into:
+            raise LocalFileError(f"{shown(target)}: is no directory")
+        directory, name = posixpath.split(target.rstrip(b"/"))
+        return LocalDirectory.open(directory), name
 
 
-def _tree_place(target: bytes, name: bytes) -> tuple[LocalDirectory, bytes]:
-    """The same for a directory: into one that is there, or as one that is not. May block."""
-    if Path(os.fsdecode(target)).is_dir():
-        return LocalDirectory.open(target), name
-    directory, name = posixpath.split(target.rstrip(b"/"))
-    return LocalDirectory.open(directory or b"."), name
+def _close_place(place: tuple[LocalDirectory, bytes]) -> None:
+    place[0].close()
+
+
+def _is_directory(path: bytes) -> bool:
+    return Path(os.fsdecode(path)).is_dir()

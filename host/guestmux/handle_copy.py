@@ -55,8 +55,9 @@ class HandleCopy:
                 self._watcher.ended(shown(source))
 
     async def _receive(self, source: bytes, file: GuestFile, directory: LocalDirectory, name: bytes) -> None:
-        existing = await in_thread(partial(directory.look, name))
-        part = await in_thread(partial(LocalPart.open, directory, name, keep=False))
+        existing = await in_thread(partial(directory.look_to_replace, name))
+        opening = partial(LocalPart.open, directory, name, keep=False)
+        part = await in_thread(opening, LocalPart.discard)
         try:
             count = 0
             async with FileWorker[None]() as worker:

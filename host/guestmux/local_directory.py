@@ -114,6 +114,17 @@ class LocalDirectory:
             except FileNotFoundError:
                 return None
 
+    def look_to_replace(self, name: bytes) -> os.stat_result | None:
+        """The same, of what a file is to replace.
+
+        Raises:
+            LocalFileError: it is a directory.
+        """
+        found = self.look(name)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            raise LocalFileError(f"{shown(joined(self.path, name))}: is a directory")
+        return found
+
     def open_file(self, name: bytes) -> int:
         """Open a file in this directory to read it, through no symbolic link; gives the descriptor."""
         with translated(joined(self.path, name)):

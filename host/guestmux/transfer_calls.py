@@ -23,6 +23,7 @@ class TransferCalls(FileCalls):
         resume: bool = False,
         checksum: bool = True,
         sparse: bool = True,
+        into: bool = False,
         session: str | None = None,
         wait: float | None = None,
         timeout: float | None = None,
@@ -42,6 +43,7 @@ class TransferCalls(FileCalls):
                 whole are not sent again.
             checksum: compare checksums of what was sent and what came.
             sparse: do not send holes, and keep them.
+            into: `local` must be a directory; else it may be one, or the copy's own path.
             session: whose agent reads: a logind id, `active` or `user:NAME`.
             wait: seconds to wait for that agent to register.
             timeout: seconds for each call, and in which at least a byte must move; 30 and 60 by default.
@@ -54,7 +56,7 @@ class TransferCalls(FileCalls):
             CopyFailed: it cannot be copied otherwise; parent of the two above.
             GuestmuxError, RemoteError: as for `call`.
         """
-        options = CopyOptions(recursive, preserve, resume, checksum, sparse)
+        options = CopyOptions(recursive, preserve, resume, checksum, sparse, into)
         copy = GuestCopy(self, RemoteFiles(self, session, wait, timeout), options, watcher or CopyWatcher())
         return await copy.download(os.fsencode(path), os.fsencode(local))
 
@@ -68,6 +70,7 @@ class TransferCalls(FileCalls):
         resume: bool = False,
         checksum: bool = True,
         sparse: bool = True,
+        into: bool = False,
         session: str | None = None,
         wait: float | None = None,
         timeout: float | None = None,
@@ -83,6 +86,7 @@ class TransferCalls(FileCalls):
             resume: see `download`.
             checksum: see `download`.
             sparse: see `download`.
+            into: `path` must be a directory.
             session: whose agent writes.
             wait: see `download`.
             timeout: see `download`.
@@ -93,6 +97,6 @@ class TransferCalls(FileCalls):
             CopyFailed: see `download`.
             GuestmuxError, RemoteError: as for `call`.
         """
-        options = CopyOptions(recursive, preserve, resume, checksum, sparse)
+        options = CopyOptions(recursive, preserve, resume, checksum, sparse, into)
         copy = GuestCopy(self, RemoteFiles(self, session, wait, timeout), options, watcher or CopyWatcher())
         return await copy.upload(os.fsencode(local), os.fsencode(path))

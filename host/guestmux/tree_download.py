@@ -104,7 +104,7 @@ class TreeDownload(TreeCopy):
     async def _copy_file(self, names: Names) -> None:
         found = self._found.pop(names)
         *above, name = self._below(names)
-        with await in_thread(partial(self._root.descend, above)) as directory:
+        with await in_thread(partial(self._root.descend, above), LocalDirectory.close) as directory:
             await self._download.run(self.source(names), found, directory, name)
         self._report.files += 1
 

@@ -75,7 +75,7 @@ class TreeUpload(TreeCopy):
         return b"/".join([self._target.rstrip(b"/"), *names]) or b"/"
 
     async def _visit(self, names: Names) -> None:
-        with await in_thread(partial(self._root.descend, names)) as directory:
+        with await in_thread(partial(self._root.descend, names), LocalDirectory.close) as directory:
             status = os.fstat(directory.descriptor)
             # What is in a directory that was not there needs no look.
             made = await self._make(names)
@@ -124,7 +124,7 @@ class TreeUpload(TreeCopy):
     async def _copy_file(self, names: Names, *, is_new: bool) -> None:
         path = self._path(names)
         existing = None if is_new else await self._remote.look(path, follow=False)
-        descriptor = await in_thread(partial(self._open, names))
+        descriptor = await in_thread(partial(self._open, names), os.close)
         try:
             await self._upload.run(self.source(names), descriptor, path, existing)
         finally:

@@ -92,9 +92,11 @@ def test_cat_to_a_reader_that_leaves(stock: str, there: Path) -> None:
 def test_a_big_file_both_ways(cli: Cli, here: Path, there: Path) -> None:
     content = os.urandom(BIG)
     Path("big").write_bytes(content)
-    assert cli("cp", "big", f":{there}/big") == (exits.OK, "", "")
+    status, out, err = cli("cp", "big", f":{there}/big")
+    assert (status, out) == (exits.OK, "")
+    assert err.startswith("guestmux: 1 file, 4.8 MiB in ")
     assert (there / "big").read_bytes() == content
-    assert cli("cp", f"guest:{there}/big", "back") == (exits.OK, "", "")
+    assert cli("cp", "-q", f"guest:{there}/big", "back") == (exits.OK, "", "")
     assert Path("back").read_bytes() == content
     assert names(here) == ["back", "big"], "nothing else is left"
 
@@ -102,7 +104,7 @@ def test_a_big_file_both_ways(cli: Cli, here: Path, there: Path) -> None:
 def test_into_directories(cli: Cli, here: Path, there: Path) -> None:
     Path("a").write_text("one")
     Path("b").write_text("two")
-    assert cli("cp", "a", "b", f":{there}") == (exits.OK, "", "")
+    assert cli("cp", "-q", "a", "b", f":{there}") == (exits.OK, "", "")
     assert names(there) == ["a", "b"]
     Path("a").write_text("three")
     assert cli("cp", "a", f":{there}")[0] == exits.OK, "that it is a directory is found out"
@@ -118,7 +120,7 @@ def test_no_such_directory(cli: Cli, here: Path, there: Path, target: str) -> No
     Path("file").write_text("")
     status, _, err = cli("cp", f":{there}/a", target)
     assert status == exits.FAILED
-    assert err.startswith(f"guestmux: {target}")
+    assert err.startswith(f"guestmux: {target[:4]}")
 
 
 def test_several_files_need_a_directory(cli: Cli, here: Path, there: Path) -> None:
@@ -138,6 +140,8 @@ def test_a_directory_is_not_overwritten(cli: Cli, here: Path, there: Path) -> No
 def test_directories_are_not_copied(cli: Cli, here: Path, there: Path) -> None:
     Path("in").mkdir()
     assert "in: is a directory" in cli("cp", "in", f":{there}/x")[2]
+    assert "one by one" in cli("cp", "-r", "in", f":{there}/x")[2]
+    assert "one by one" in cli("cp", "-r", f":{there}", "x")[2]
     status, _, err = cli("cp", f":{there}", "x")
     assert status == exits.FAILED
     assert "Is a directory" in err
@@ -189,7 +193,7 @@ def test_a_signal_leaves_no_half_file(
             stack.enter_context((here / "fifo").open("wb", buffering=0)).write(b"x" * 10_000)
         while to_guest and not 0 < (there / "big").stat().st_size < BIG:
             pass
-        while not to_guest and not list(here.glob(".big.*.part")):
+        while not to_guest and not list(here.glob(".big.guestmux-part")):
             pass
         process.send_signal(number)
         assert process.stderr

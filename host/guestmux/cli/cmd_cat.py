@@ -9,8 +9,9 @@ import click
 from guestmux.cli import exits
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
 from guestmux.cli.output import ReaderGone, warn
-from guestmux.cli.transfer import HostFileError, download
+from guestmux.cli.transfer import download
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
+from guestmux.copying import LocalFileError
 from guestmux.errors import CommandFailed
 from guestmux.guest import Guest
 
@@ -43,7 +44,7 @@ def cat(paths: tuple[str, ...], session: str | None, wait_agent: float | None, t
                     await download(file, sys.stdout.fileno(), "stdout", lambda _: None)
             except BrokenPipeError as error:
                 raise ReaderGone from error
-            except HostFileError as error:
+            except LocalFileError as error:
                 warn(error)
                 return exits.FAILED
             except CommandFailed as error:

@@ -6,43 +6,56 @@ import os
 import posixpath
 import stat
 import sys
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
 from guestmux.cli import exits
+from guestmux.cli.copy_display import CopyDisplay, copy_display
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
 from guestmux.cli.output import ReaderGone, warn
-from guestmux.cli.progress import progress
-from guestmux.cli.transfer import STANDARD, HostFileError, download, replacing, translated, upload
+from guestmux.cli.transfer import STANDARD, download, translated, upload
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
+from guestmux.copying import CopyFailed, CopyIncomplete, CopyReport, LocalFileError
 from guestmux.errors import CommandFailed
 from guestmux.file import GuestFile
 from guestmux.guest import Guest
+from guestmux.handle_copy import IS_DIRECTORY
 
 _PREFIXES = ("guest:", ":")
-
-IS_DIRECTORY = "Is a directory"
-"""What the guest says of one that is opened to be written (EISDIR)."""
 
 
 @dataclass
 class Copy:
-    """What all files of one `cp` share."""
+    """What all files of one `cp` share.
+
+    Attributes:
+        guest: which.
+        routing: whose agent, and how long.
+        how: the options of a copy.
+        display: shows it.
+        report: what was done so far.
+    """
 
     guest: Guest
-    session: str | None
-    wait: float | None
-    timeout: float | None
-    quiet: bool
+    routing: dict[str, Any]
+    how: dict[str, Any]
+    display: CopyDisplay
+    report: CopyReport = field(default_factory=CopyReport)
 
     async def open(self, path: str, mode: str) -> GuestFile:
         """Open a file of the guest."""
-        return await self.guest.open_file(
-            path, mode, session=self.session, wait=self.wait, timeout=self.timeout
-        )
+        return await self.guest.open_file(path, mode, **self.routing)
+
+    def add(self, report: CopyReport) -> None:
+        """Count what one source's copy did."""
+        self.report.files += report.files
+        self.report.directories += report.directories
+        self.report.symlinks += report.symlinks
+        self.report.bytes += report.bytes
 
 
 @click.command(
@@ -51,37 +64,69 @@ class Copy:
         examples(
             "guestmux cp report.pdf :/tmp/",
             "guestmux cp -s user:alice photo.jpg notes.txt guest:/home/alice/Desktop",
-            "guestmux cp :/var/log/syslog .",
+            "guestmux cp -rp :/etc/ssh backup/",
+            "guestmux cp --resume disk.img :/srv/disk.img",
             "guestmux cp :/etc/hosts - | diff - /etc/hosts",
-            "guestmux exec -n -- tar -C /etc -c ssh | tar -x",
         ),
     )
 )
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.argument("target", metavar="TARGET")
-@session_option
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
+@click.argument("target", metavar="TARGET", type=click.Path())
 @click.option(
-    "-q", "--quiet", is_flag=True, help="Show no progress; there is none either where stderr is no terminal."
+    "-r", "-R", "--recursive", is_flag=True, help="Copy directories with what is in them. Links stay links."
 )
+@click.option(
+    "-p",
+    "--preserve",
+    is_flag=True,
+    help="Keep permissions and times; and owners, by number, where the writing side is root.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with what an earlier copy left, as far as checksums of both ends agree; leave out what is whole.",
+)
+@click.option("--no-checksum", is_flag=True, help="Do not compare checksums of what was sent and what came.")
+@click.option(
+    "--sparse",
+    type=click.Choice(["auto", "never"]),
+    default="auto",
+    metavar="auto|never",
+    help="Send no holes, and keep them; or send them as zeros. Default: auto.",
+)
+@session_option
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 @wait_agent
 @call_timeout
 @connecting
 def cp(
     sources: tuple[str, ...],
     target: str,
+    recursive: bool,
+    preserve: bool,
+    resume: bool,
+    no_checksum: bool,
+    sparse: str,
     session: str | None,
     quiet: bool,
     wait_agent: float | None,
     timeout: float | None,
 ) -> None:
-    """Copy files to the guest, or from it.
+    """Copy files and directories to the guest, or from it.
 
     A path of the guest is written :PATH or guest:PATH, and is a full path; any other is the host's, and - is stdin or
-    stdout. Several files go into a directory. A file of the host that is called like one of the guest is ./:PATH.
+    stdout. Several sources go into a directory. A file of the host that is called like one of the guest is ./:PATH.
 
-    On the host a file gets its name only when it is complete; in the guest it is written in place, and when the copy
-    fails half-way that is said. Owner, mode and times are not copied: a new file belongs to whose agent makes it.
-    Directories are not copied; the last example shows how to do that with tar.
+    A file gets its name only when it is whole and the checksums of both ends agree; until then it is called
+    .NAME.guestmux-part, beside its place. When a copy fails, or is interrupted, that is left, and --resume goes on
+    with it.
+
+    A new file has the permissions of its source, less the umask; one that is replaced keeps its own. Setuid and setgid
+    bits, access control lists and extended attributes are not copied. Devices, sockets and FIFOs in a directory are
+    left out. One that cannot be copied is told, the others are copied, and the exit status is 1.
+
+    With a guest whose port carries no streams (a qga port, or a stock qemu-ga) single files are copied, in the guest
+    in place, and none of the options works.
     """
     from_guest = [_guest_path(source) is not None for source in sources]
     to_guest = _guest_path(target)
@@ -89,22 +134,18 @@ def cp(
         raise click.UsageError("either SOURCE or TARGET is the guest's: write it as :PATH")
 
     async def work(guest: Guest) -> int:
-        copy = Copy(guest, session, wait_agent, timeout, quiet)
-        status = exits.OK
-        for source in sources:
-            try:
-                if to_guest is not None:
-                    await _to_guest(copy, source, to_guest, into=len(sources) > 1)
-                else:
-                    await _from_guest(copy, _guest_path(source) or "", target, into=len(sources) > 1)
-            except BrokenPipeError as error:
-                raise ReaderGone from error
-            except HostFileError as error:
-                warn(error)
-                status = exits.FAILED
-            except CommandFailed as error:
-                warn(f"{source if to_guest is None else target}: {error.desc}")
-                status = exits.FAILED
+        routing = {"session": session, "wait": wait_agent, "timeout": timeout}
+        how: dict[str, Any] = {
+            "recursive": recursive,
+            "preserve": preserve,
+            "resume": resume,
+            "checksum": not no_checksum,
+            "sparse": sparse == "auto",
+        }
+        with copy_display(to_guest=to_guest is not None, many=recursive, quiet=quiet) as display:
+            copy = Copy(guest, routing, how, display)
+            status = await _copy_all(copy, sources, to_guest, target)
+            display.sum_up(copy.report)
         return status
 
     talk(work)
@@ -115,75 +156,104 @@ def _guest_path(text: str) -> str | None:
     return None if prefix is None else text.removeprefix(prefix)
 
 
-async def _to_guest(copy: Copy, source: str, target: str, *, into: bool) -> None:
-    with ExitStack() as stack:
-        name = Path(source).name
-        if source == STANDARD:
-            descriptor, total = sys.stdin.fileno(), None
-        else:
-            descriptor, total = _open_source(source, stack)
-        opened, path = await _open_target(copy, name, target, into=into)
-        advance = stack.enter_context(progress(source, total, quiet=copy.quiet))
-        done = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done += count
-            advance(count)
-
-        complete = False
+async def _copy_all(copy: Copy, sources: tuple[str, ...], to_guest: str | None, target: str) -> int:
+    status = exits.OK
+    into = len(sources) > 1
+    for source in sources:
         try:
-            async with opened:
-                await upload(descriptor, source, opened, on_bytes)
-            complete = True
-        finally:
-            if not complete:
-                warn(f":{path} in the guest is incomplete: {done} bytes of {source} were written")
+            if to_guest is not None:
+                await _to_guest(copy, source, to_guest, into=into)
+            else:
+                await _from_guest(copy, _guest_path(source) or "", target, into=into)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except CopyIncomplete as error:
+            # Each failure was told when it happened.
+            copy.add(error.report)
+            status = exits.FAILED
+        except (CopyFailed, LocalFileError) as error:
+            warn(error)
+            status = exits.FAILED
+        except CommandFailed as error:
+            warn(f"{source if to_guest is None else target}: {error.desc}")
+            status = exits.FAILED
+    return status
 
 
-def _open_source(source: str, stack: ExitStack) -> tuple[int, int | None]:
-    """Open a file of the host; gives its size as well, where it has one."""
-    with translated(source):
-        descriptor = os.open(source, os.O_RDONLY)
-        stack.callback(os.close, descriptor)
-        status = os.fstat(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        raise HostFileError(f"{source}: is a directory; see the example with tar in --help")
-    return descriptor, status.st_size or None
+async def _to_guest(copy: Copy, source: str, target: str, *, into: bool) -> None:
+    if not _is_stream(source):
+        how = {**copy.how, "into": into}
+        copy.add(await copy.guest.upload(source, target, **how, **copy.routing, watcher=copy.display))
+        return
+    with ExitStack() as stack:
+        if source == STANDARD:
+            descriptor = sys.stdin.fileno()
+        else:
+            with translated(source):
+                descriptor = os.open(source, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+        await _pour(copy, descriptor, source, *await _open_target(copy, source, target, into=into))
 
 
-async def _open_target(copy: Copy, name: str, target: str, *, into: bool) -> tuple[GuestFile, str]:
+async def _pour(copy: Copy, descriptor: int, source: str, opened: GuestFile, path: str) -> None:
+    """Write what a descriptor gives to a file in the guest, in place."""
+    copy.display.began(source, None)
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        copy.display.moved(source, count)
+
+    complete = False
+    try:
+        async with opened:
+            await upload(descriptor, source, opened, on_bytes)
+        complete = True
+    finally:
+        copy.display.ended(source)
+        if not complete:
+            warn(f":{path} in the guest is incomplete: {done} bytes of {source} were written")
+    copy.add(CopyReport(files=1, bytes=done))
+
+
+async def _open_target(copy: Copy, source: str, target: str, *, into: bool) -> tuple[GuestFile, str]:
     """Open the file to write; where TARGET is a directory, the one of this name in it."""
-    inside = posixpath.join(target, name)
-    if name == STANDARD and target.endswith("/"):
-        raise HostFileError(f"{STANDARD} has no name: give the whole path instead of :{target}")
+    inside = posixpath.join(target, Path(source).name)
+    if source == STANDARD and target.endswith("/"):
+        raise LocalFileError(f"{STANDARD} has no name: give the whole path instead of :{target}")
     if into or target.endswith("/"):
         return await copy.open(inside, "w"), inside
     try:
         return await copy.open(target, "w"), target
     except CommandFailed as error:
-        if IS_DIRECTORY not in error.desc or name == STANDARD:
+        if IS_DIRECTORY not in error.desc or source == STANDARD:
             raise
         return await copy.open(inside, "w"), inside
 
 
 async def _from_guest(copy: Copy, source: str, target: str, *, into: bool) -> None:
-    async with AsyncExitStack() as stack:
-        file = await stack.enter_async_context(await copy.open(source, "r"))
+    if not _is_stream(target):
+        how = {**copy.how, "into": into}
+        copy.add(await copy.guest.download(source, target, **how, **copy.routing, watcher=copy.display))
+        return
+    with ExitStack() as stack:
         if target == STANDARD:
-            output = sys.stdout.fileno()
+            descriptor = sys.stdout.fileno()
         else:
-            path = _host_path(source, target, into=into)
-            output = stack.enter_context(replacing(path)).fileno()
-        total = None if copy.quiet else await file.size()
-        advance = stack.enter_context(progress(source, total, quiet=copy.quiet))
-        await download(file, output, target, advance)
+            with translated(target):
+                descriptor = os.open(target, os.O_WRONLY)
+            stack.callback(os.close, descriptor)
+        async with await copy.open(source, "r") as file:
+            await download(file, descriptor, target, lambda _: None)
 
 
-def _host_path(source: str, target: str, *, into: bool) -> Path:
-    path = Path(target)
-    if path.is_dir():
-        return path / posixpath.basename(source)
-    if into or target.endswith("/"):
-        raise HostFileError(f"{target}: is no directory")
-    return path
+def _is_stream(path: str) -> bool:
+    """Whether a path of the host is no file that can be renamed: stdin, stdout, a FIFO, a device."""
+    if path == STANDARD:
+        return True
+    try:
+        kind = os.stat(path).st_mode  # noqa: PTH116 - it may be no path
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
