@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
@@ -21,6 +22,7 @@ from guestmux_protocol.mux import (
     Multiplexer,
     MuxFull,
     MuxLimits,
+    MuxTooLarge,
     Nak,
     Open,
     Reply,
@@ -63,6 +65,42 @@ class Serve(Protocol):
         """An accepted stream was broken by the other side."""
 
 
+class _Asking:
+    """A call or an open, from when it was wanted until it is answered."""
+
+    __slots__ = ("ask", "convert", "future", "number")
+
+    def __init__(self, ask: Callable[[], int], convert: Callable[[Reply], Any]) -> None:
+        self.ask = ask
+        self.convert = convert
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.number = 0
+
+    def settle(self, answer: Reply | Error) -> None:
+        """Give the caller its answer."""
+        if self.future.done():
+            return
+        if isinstance(answer, Error):
+            self.future.set_exception(MuxRefused(answer.error_class, answer.desc))
+            return
+        try:
+            self.future.set_result(self.convert(answer))
+        except (GuestmuxError, RemoteError) as error:
+            self.future.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """There is no answer."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def opened(self) -> MuxStream | None:
+        """The stream that nobody took, as the caller was cancelled when it came."""
+        if self.future.cancelled() or not self.future.done() or self.future.exception() is not None:
+            return None
+        result = self.future.result()
+        return result if isinstance(result, MuxStream) else None
+
+
 class MuxConnection:
     """Calls and streams over one pipe.
 
@@ -103,10 +141,9 @@ class MuxConnection:
         self._on_events = on_events
         self._on_ack = on_ack
         self._on_nak = on_nak
-        self._answers: dict[int, Callable[[Reply | Error | None], None]] = {}
+        self._answers: dict[int, _Asking] = {}
         self._streams: dict[int, MuxStream] = {}
-        self._asking = asyncio.Lock()  # first come, first served
-        self._room = asyncio.Event()
+        self._waiting: deque[_Asking] = deque()
         self._lost: str | None = None
         self._takers: dict[type[Any], Callable[[Any], None]] = {
             Hello: _nothing,
@@ -145,13 +182,15 @@ class MuxConnection:
         if self._lost is not None:
             return
         self._lost = reason
-        answers, self._answers = self._answers, {}
-        streams, self._streams = self._streams, {}
-        for answer in answers.values():
-            answer(None)
-        for stream in streams.values():
+        asked = [*self._answers.values(), *self._waiting]
+        streams = [*self._streams.values()]
+        self._answers.clear()
+        self._waiting.clear()
+        self._streams.clear()
+        for asking in asked:
+            asking.fail(MuxLost(reason))
+        for stream in streams:
             stream.lose(reason)
-        self._room.set()
 
     def reset(self) -> None:
         """Send 0xFF: the peer is to speak something else. No frame is sent after it; what is asked fails."""
@@ -232,52 +271,45 @@ class MuxConnection:
         self.wake()
 
     async def _ask(self, ask: Callable[[], int], convert: Callable[[Reply], Any]) -> Any:
-        number = await self._asked(ask)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers[number] = lambda answer: self._settle(future, answer, convert)
-        self.wake()
+        if self._lost is not None:
+            raise MuxLost(self._lost)
+        asking = _Asking(ask, convert)
+        if self._waiting or not self._asked(asking):
+            self._waiting.append(asking)
         try:
-            return await future
+            return await asking.future
         except asyncio.CancelledError:
-            self._answers.pop(number, None)
-            self._give_up(number, future)
+            self._give_up(asking)
             raise
 
-    async def _asked(self, ask: Callable[[], int]) -> int:
-        """The id, once there is room."""
-        async with self._asking:
-            while True:
-                if self._lost is not None:
-                    raise MuxLost(self._lost)
-                try:
-                    return ask()
-                except MuxFull:
-                    self._room.clear()
-                    await self._room.wait()
+    def _asked(self, asking: _Asking) -> bool:
+        """Whether there was room to ask."""
+        try:
+            asking.number = asking.ask()
+        except MuxFull:
+            return False
+        self._answers[asking.number] = asking
+        self.wake()
+        return True
 
-    def _settle(
-        self, future: asyncio.Future[Any], answer: Reply | Error | None, convert: Callable[[Reply], Any]
-    ) -> None:
-        """Give the caller its answer; None: the connection is over."""
-        if future.done():
-            return
-        if answer is None:
-            future.set_exception(MuxLost(self._lost or ""))
-        elif isinstance(answer, Error):
-            future.set_exception(MuxRefused(answer.error_class, answer.desc))
-        else:
+    def _ask_waiting(self) -> None:
+        """There may be room for those that wait: first come, first served."""
+        while self._waiting:
+            asking = self._waiting[0]
             try:
-                future.set_result(convert(answer))
-            except (GuestmuxError, RemoteError) as error:
-                future.set_exception(error)
+                if not asking.future.done() and not self._asked(asking):
+                    return
+            except MuxTooLarge as error:
+                asking.future.set_exception(error)
+            self._waiting.popleft()
 
-    def _give_up(self, number: int, future: asyncio.Future[Any]) -> None:
+    def _give_up(self, asking: _Asking) -> None:
         """The caller was cancelled: nobody wants the answer, or the stream that has just been opened."""
-        if future.done() and not future.cancelled() and future.exception() is None:
-            if isinstance(stream := future.result(), MuxStream):
-                stream.give_up()
-        else:
-            self.mux.cancel(number)
+        if (stream := asking.opened()) is not None:
+            stream.give_up()
+        elif asking.number:
+            self._answers.pop(asking.number, None)
+            self.mux.cancel(asking.number)
             self.wake()
 
     # A server
@@ -346,15 +378,15 @@ class MuxConnection:
             takers[frame.__class__](frame)
         if events:
             self._hand_on(events)
-        self._room.set()
+        self._ask_waiting()
 
     def _hand_on(self, events: list[Event]) -> None:
         if self._on_events:
             self._on_events(events)
 
     def _answered(self, answer: Reply | Error) -> None:
-        if settle := self._answers.pop(answer.id, None):
-            settle(answer)
+        if asking := self._answers.pop(answer.id, None):
+            asking.settle(answer)
 
     def _data_came(self, data: Data) -> None:
         if stream := self._streams.get(data.stream):

@@ -88,11 +88,12 @@ class MuxDriver:
             self._ended = True
             self.pipe.write(RESET)
 
-    async def sent(self) -> None:
-        """Wait until some of what is queued went out, or never will."""
+    async def sent(self) -> bool:
+        """Wait until some of what is queued went out; False: nothing does any more."""
         self._sent.clear()
         if not self._ended:
             await self._sent.wait()
+        return not self._ended
 
     async def flush(self) -> None:
         """Wait until the kernel took everything that is queued, or will take nothing more."""
