@@ -10,10 +10,11 @@ from functools import partial
 
 from guestmux.calling import Calling
 from guestmux.errors import CommandDisabled, NoStreams
-from guestmux.forward_address import check_remote, parse_listen_address
+from guestmux.forward_address import parse_listen_address
 from guestmux.forward_listener import listen
 from guestmux.forwarding import Forwarding
 from guestmux.guest_stream import GuestStream
+from guestmux_protocol.local_sockets import parse_local_socket
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,9 @@ class ForwardCalls(Calling):
             CommandFailed: nobody listens there, or the user may not connect.
             GuestmuxError: as for `stream`.
         """
+        parse_local_socket(remote)
         try:
-            return await self.stream(
-                "guest-connect", to=check_remote(remote), session=session, wait=wait, timeout=timeout
-            )
+            return await self.stream("guest-connect", to=remote, session=session, wait=wait, timeout=timeout)
         except CommandDisabled as error:
             raise CommandDisabled(error.error_class, f"{error.desc}; {HOW_TO_ENABLE}") from error
 
@@ -86,7 +86,8 @@ class ForwardCalls(Calling):
             NoStreams: the guest's port carries no streams.
         """
         address = parse_listen_address(local)
-        dial = partial(self.dial, check_remote(remote), session=session, wait=wait, timeout=timeout)
+        parse_local_socket(remote)
+        dial = partial(self.dial, remote, session=session, wait=wait, timeout=timeout)
         if not self.has_streams:
             raise NoStreams("forwarding needs streams, which this guest's port does not carry")
         listener = listen(address)

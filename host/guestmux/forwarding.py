@@ -13,7 +13,8 @@ import anyio
 
 from guestmux.errors import GuestmuxError, RemoteError
 from guestmux.forward_listener import Listener
-from guestmux.guest_stream import RECEIVE_BYTES, GuestStream
+from guestmux.guest_stream import GuestStream
+from guestmux.joint import Joint, SocketEnd
 
 MAX_CONNECTIONS = 256
 """Connections at a time, each with two windows of memory; more wait to be accepted."""
@@ -93,7 +94,7 @@ class Forwarding:
     async def _join(self, accepted: socket.socket) -> None:
         try:
             async with await self._dial() as stream:
-                await Connection(accepted, stream).run()
+                await Joint(SocketEnd(accepted), stream).run()
         except (GuestmuxError, RemoteError) as error:
             _abort(accepted)
             self._on_failure(error.desc if isinstance(error, RemoteError) else str(error))
@@ -103,59 +104,6 @@ class Forwarding:
         except BaseException:
             _abort(accepted)
             raise
-
-
-class Connection:
-    """A connected socket of this host, joined to a stream: bytes, half closes and failures go both ways.
-
-    Neither direction reads more than the other side has taken, so who is slow slows down who sends.
-
-    Args:
-        connected: the socket, which does not block.
-        stream: the guest's end.
-    """
-
-    def __init__(self, connected: socket.socket, stream: GuestStream) -> None:
-        self._socket = connected
-        self._stream = stream
-        self._loop = asyncio.get_running_loop()
-        self._failure: GuestmuxError | RemoteError | OSError | None = None
-
-    async def run(self) -> None:
-        """Pass on everything until both sides have ended, or one has failed.
-
-        Raises:
-            GuestmuxError, RemoteError: the guest's end failed.
-            OSError: ours did; the guest was told.
-        """
-        async with anyio.create_task_group() as tasks:
-            for direction in (self._to_guest, self._from_guest):
-                tasks.start_soon(self._try, direction, tasks.cancel_scope)
-        if isinstance(self._failure, OSError):
-            await self._stream.fail(f"the host's program has left: {self._failure.strerror}")
-        if self._failure is not None:
-            raise self._failure
-
-    async def _try(self, direction: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
-        try:
-            await direction()
-        except (GuestmuxError, RemoteError, OSError) as error:
-            self._failure = self._failure or error
-            scope.cancel()
-
-    async def _to_guest(self) -> None:
-        while data := await self._loop.sock_recv(self._socket, RECEIVE_BYTES):
-            await self._stream.send(data)
-        await self._stream.send_eof()
-
-    async def _from_guest(self) -> None:
-        while True:
-            try:
-                data = await self._stream.receive()
-            except anyio.EndOfStream:
-                break
-            await self._loop.sock_sendall(self._socket, data)
-        self._socket.shutdown(socket.SHUT_WR)
 
 
 def _abort(connected: socket.socket) -> None:

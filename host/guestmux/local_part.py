@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import stat
 from collections.abc import Sequence
 
 from guestmux.copying import CopyFailed, LocalFileError, joined, part_name, shown
+from guestmux.digest import new_digest
 from guestmux.local_directory import LocalDirectory, set_attributes, translated
 
 OWN_ONLY = 0o600
@@ -160,7 +160,7 @@ def range_checksum(descriptor: int, offset: int, length: int) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    digest = hashlib.blake2b()
+    digest = new_digest()
     while length > 0 and (piece := os.pread(descriptor, min(length, READ_BYTES), offset)):
         digest.update(piece)
         offset += len(piece)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Sequence
 
 from guestmux.copying import PIECE, CopyFailed
+from guestmux.digest import new_digest
 from guestmux.local_directory import translated
 from guestmux.local_part import LocalPart
 from guestmux.local_ranges import Range
@@ -32,7 +32,7 @@ class RangeSink:
         self.count = 0
         self._part = part
         self._left = deque(ranges if ranges is not None else [(0, NOT_TOLD)])
-        self._digest = hashlib.blake2b() if checksum else None
+        self._digest = new_digest() if checksum else None
 
     @property
     def checksum(self) -> str | None:
@@ -101,7 +101,7 @@ class RangeSource:
         self._path = path
         self._whole = ranges is None
         self._left = deque(ranges if ranges is not None else [(0, NOT_TOLD)])
-        self._digest = hashlib.blake2b() if checksum else None
+        self._digest = new_digest() if checksum else None
 
     @property
     def checksum(self) -> str | None:

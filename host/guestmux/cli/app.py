@@ -16,6 +16,7 @@ from guestmux.cli.cmd_cp import cp
 from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
 from guestmux.cli.cmd_exec import execute
+from guestmux.cli.cmd_forward import forward
 from guestmux.cli.cmd_fs import fs
 from guestmux.cli.cmd_info import info, sessions, users, version
 from guestmux.cli.cmd_os import net, os_command
@@ -74,6 +75,7 @@ for command in (
     execute,
     cat,
     cp,
+    forward,
     fs,
     shutdown,
     reboot,
