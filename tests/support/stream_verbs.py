@@ -1,135 +1,52 @@
-"""Opens an agent's streams as eventd would, without eventd, agent or bus: both ends in this process."""
+"""Opens an agent's streams as eventd would: over a real mux connection, without eventd, agent or bus."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import msgspec
 
-from guestmux_protocol.schema import InvalidParameter, validate
-from guestmux_session.declarations import Served, commands_of
-from guestmux_session.errors import CommandError
-from guestmux_session.pulse import Pulse
-from guestmux_session.served_stream import RECEIVE_BYTES, ServedStream
+from guestmux_session.calls import CallTable
+from guestmux_session.channel_service import ChannelService
+from guestmux_session.declarations import commands_of
+from guestmux_session.serving import Serving
+from guestmux_transport.mux_connection import MuxConnection
+from guestmux_transport.mux_errors import MuxRefused, StreamFailed
+from guestmux_transport.mux_stream import MuxStream
+from tests.support.mux_ends import pipe_pair
 
-WINDOW = 1 << 20
-
-
-class Direction:
-    """Bytes on their way, up to a window of them."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[bytes] = deque()
-        self.size = 0
-        self.ended = False
-        self.changed = Pulse()
-
-    async def put(self, data: bytes) -> None:
-        for start in range(0, len(data), RECEIVE_BYTES):
-            while self.size >= WINDOW:
-                await self.changed.wait()
-            frame = bytes(data[start : start + RECEIVE_BYTES])
-            self.waiting.append(frame)
-            self.size += len(frame)
-            self.changed.beat()
-
-    async def get(self) -> bytes:
-        while not self.waiting:
-            if self.ended:
-                raise anyio.EndOfStream
-            await self.changed.wait()
-        data = self.waiting.popleft()
-        self.size -= len(data)
-        self.changed.beat()
-        return data
-
-    def end(self) -> None:
-        self.ended = True
-        self.changed.beat()
+MAX_STREAMS = 1024
 
 
 class Refused(Exception):
     """The stream was not opened, or failed; the text is what the host gets."""
 
 
-class AgentEnd:
-    """What the agent's ServedStream stands on."""
-
-    port = ""
-
-    def __init__(self, served: Served) -> None:
-        self.command = served.description.name
-        self.state = "ASKED"
-        self.to_host, self.to_agent = Direction(), Direction()
-        self.opened = asyncio.Event()
-        self.reply: Any = None
-        self.result: Any = None
-        self._returns = served.description.returns
-
-    async def accept(self, reply: Any) -> None:
-        self.reply = msgspec.to_builtins({} if reply is None else reply)
-        validate(self._returns, self.reply, "return")
-        self.state = "OPEN"
-        self.opened.set()
-
-    async def receive(self, max_bytes: int) -> bytes:
-        assert max_bytes >= RECEIVE_BYTES
-        return await self.to_agent.get()
-
-    async def send(self, data: bytes) -> None:
-        await self.to_host.put(data)
-
-    def end(self, result: Any) -> None:
-        self.state = "ENDED"
-        self.result = msgspec.to_builtins(result)
-        self.to_host.end()
-
-
 class HostStream:
-    """The host's end."""
+    """The host's end of one."""
 
-    def __init__(self, served: Served, arguments: dict[str, Any]) -> None:
-        self._end = AgentEnd(served)
-        self.task = asyncio.create_task(self._run(served, arguments))
+    def __init__(self, stream: MuxStream) -> None:
+        self.stream = stream
+        self.reply: Any = json.loads(stream.reply)
 
-    async def _run(self, served: Served, arguments: dict[str, Any]) -> None:
+    async def read(self, most: int = 65536) -> bytes:
+        """The next bytes, or nothing at the end. Raises Refused."""
         try:
-            value = await served.prepare(arguments)(ServedStream(self._end))
-            if self._end.state == "OPEN":
-                self._end.end(value)
-        except (CommandError, InvalidParameter) as error:
-            raise Refused(str(error)) from error
-        finally:
-            self._end.to_host.end()
-            self._end.opened.set()
-
-    async def opened(self) -> None:
-        """Wait until it is open. Raises Refused."""
-        await self._end.opened.wait()
-        if self._end.state == "ASKED":
-            await self.task
-
-    @property
-    def reply(self) -> Any:
-        """What opening it was answered with."""
-        return self._end.reply
-
-    async def read(self) -> bytes:
-        """The next bytes, or nothing at the end."""
-        try:
-            return await self._end.to_host.get()
+            return await self.stream.receive(most)
         except anyio.EndOfStream:
             return b""
+        except StreamFailed as error:
+            raise Refused(error.desc) from error
 
     async def read_all(self) -> bytes:
-        """What comes up to the end."""
+        """What comes up to the end. Raises Refused."""
         pieces = []
-        while data := await self.read():
+        while data := await self.read(1 << 20):
             pieces.append(data)
         return b"".join(pieces)
 
@@ -143,59 +60,101 @@ class HostStream:
         return data
 
     async def write(self, data: bytes) -> None:
-        """Send bytes."""
-        await self._end.to_agent.put(data)
+        """Send bytes. Raises Refused."""
+        try:
+            await self.stream.send(data)
+        except StreamFailed as error:
+            raise Refused(error.desc) from error
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Send no more."""
-        self._end.to_agent.end()
+        await self.stream.send_eof()
 
     async def result(self) -> Any:
         """The stream's result, once it has ended. Raises Refused."""
-        await self.task
-        return self._end.result
+        try:
+            text = await self.stream.result()
+        except StreamFailed as error:
+            raise Refused(error.desc) from error
+        return None if text is None else json.loads(text)
 
     async def abort(self) -> None:
         """Give it up."""
-        self.task.cancel()
-        with suppress(asyncio.CancelledError, Refused):
-            await self.task
+        await self.stream.aclose()
 
 
 class Streams:
-    """Some parts' streams."""
+    """Some parts' commands and streams, from the host's end of a connection."""
 
-    def __init__(self, *parts: object) -> None:
-        self._served = {name: served for part in parts for name, served in commands_of(part).items()}
+    def __init__(self, host: MuxConnection) -> None:
+        self._host = host
 
-    @asynccontextmanager
-    async def open(self, name: str, **arguments: Any) -> AsyncIterator[HostStream]:
-        """Open one for as long as the block lasts. Raises Refused."""
-        served = self._served[name]
-        assert served.description.stream
-        stream = HostStream(served, {key.replace("_", "-"): value for key, value in arguments.items()})
+    async def get(self, name: str, **arguments: Any) -> Any:
+        """The result of a command. Raises Refused."""
         try:
-            await stream.opened()
-            yield stream
-        finally:
-            await stream.abort()
+            return json.loads(await self._host.call(name, _text(arguments)))
+        except MuxRefused as error:
+            raise Refused(error.desc) from error
 
     async def refused(self, name: str, **arguments: Any) -> str:
-        """Why one is not opened."""
+        """Why a stream is not opened."""
         try:
             async with self.open(name, **arguments):
                 raise AssertionError("it was opened")
         except Refused as error:
             return str(error)
 
+    @asynccontextmanager
+    async def open(self, name: str, **arguments: Any) -> AsyncIterator[HostStream]:
+        """Open a stream for as long as the block lasts. Raises Refused."""
+        try:
+            stream = await self._host.open(name, _text(arguments))
+        except MuxRefused as error:
+            raise Refused(error.desc) from error
+        try:
+            yield HostStream(stream)
+        finally:
+            stream.give_up()
+
     async def download(self, **arguments: Any) -> tuple[bytes, Any]:
-        """What a download gives, and its result."""
+        """What a download gives, and its result. Raises Refused."""
         async with self.open("guest-file-download", **arguments) as stream:
             return await stream.read_all(), await stream.result()
 
     async def upload(self, data: bytes, **arguments: Any) -> Any:
-        """The result of an upload."""
+        """The result of an upload. Raises Refused."""
         async with self.open("guest-file-upload", **arguments) as stream:
             await stream.write(data)
-            stream.end()
+            await stream.end()
             return await stream.result()
+
+
+@asynccontextmanager
+async def serving(*parts: object) -> AsyncIterator[Streams]:
+    """Serve some parts for as long as the block lasts."""
+    served = {name: entry for part in parts for name, entry in commands_of(part).items()}
+    calls = CallTable()
+    service = ChannelService(Serving(served, calls, _at_once), MAX_STREAMS)
+    one, other = pipe_pair()
+    host = MuxConnection(one, "asker", party="host")
+    agent = MuxConnection(other, "server", party="agent", serve=service)
+    service.answers = agent
+    running = [asyncio.create_task(end.run()) for end in (host, agent)]
+    try:
+        yield Streams(host)
+    finally:
+        service.close("the test is over")
+        calls.close()
+        for end in running:
+            end.cancel()
+        await asyncio.wait(running)
+        one.close()
+        other.close()
+
+
+async def _at_once() -> None:
+    """It is registered."""
+
+
+def _text(arguments: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({name.replace("_", "-"): value for name, value in arguments.items()})
