@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from guestmux_protocol.mux import (
+    DEFAULT_MUX_LIMITS,
     Cancel,
     Close,
     Credit,
@@ -12,7 +13,6 @@ from guestmux_protocol.mux import (
     Error,
     Event,
     Failure,
-    Frame,
     Hello,
     Multiplexer,
     MuxError,
@@ -23,35 +23,16 @@ from guestmux_protocol.mux import (
     Reset,
     encode,
 )
+from tests.support.mux_ends import greeted, pass_on
 
 FAILURE = Failure("GenericError", "it broke", "agent")
 
 
-def sent(mux: Multiplexer) -> bytes:
-    """All that an end sends now."""
-    pieces = []
-    while piece := mux.bytes_to_send(1):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def pass_on(source: Multiplexer, target: Multiplexer) -> list[Frame]:
-    """What `target` makes of all that `source` sends now."""
-    return target.receive(sent(source))
-
-
-def ends(limits: MuxLimits | None = None) -> tuple[Multiplexer, Multiplexer]:
-    """An asker and a server that have greeted."""
-    asker = Multiplexer("asker", limits or MuxLimits())
-    server = Multiplexer("server", limits or MuxLimits())
-    assert pass_on(asker, server) == [server.peer]
-    assert pass_on(server, asker) == [asker.peer]
-    return asker, server
-
-
-def opened(limits: MuxLimits | None = None, credit: int = 1000) -> tuple[Multiplexer, Multiplexer, int]:
+def opened(
+    limits: MuxLimits = DEFAULT_MUX_LIMITS, credit: int = 1000
+) -> tuple[Multiplexer, Multiplexer, int]:
     """The two ends and a stream that is open, with credit both ways."""
-    asker, server = ends(limits)
+    asker, server = greeted(limits)
     number = asker.open("guest-file-download", b"{}", credit=credit)
     pass_on(asker, server)
     server.reply(number, b"{}", credit=credit)
@@ -60,7 +41,7 @@ def opened(limits: MuxLimits | None = None, credit: int = 1000) -> tuple[Multipl
 
 
 def test_a_request_and_its_reply() -> None:
-    asker, server = ends()
+    asker, server = greeted()
     number = asker.request("guest-ping", b'{"a": 1}')
     assert pass_on(asker, server) == [Request(number, "guest-ping", b'{"a": 1}', b"{}")]
     server.reply(number, b"{}")
@@ -69,7 +50,7 @@ def test_a_request_and_its_reply() -> None:
 
 
 def test_a_stream_both_ways() -> None:
-    asker, server = ends()
+    asker, server = greeted()
     number = asker.open("guest-connect", b"{}", credit=10)
     assert pass_on(asker, server) == [Open(number, "guest-connect", b"{}", b"{}"), Credit(number, 10)]
     server.reply(number, b"true", credit=5)
@@ -108,7 +89,7 @@ def test_after_a_half_close_a_stream_can_still_be_broken() -> None:
 
 
 def test_a_cancelled_open_that_is_accepted_is_broken_at_once() -> None:
-    asker, server = ends()
+    asker, server = greeted()
     number = asker.open("guest-connect", b"{}")
     asker.cancel(number)
     assert pass_on(asker, server)[-1] == Cancel(number)
@@ -123,7 +104,7 @@ def test_a_cancelled_open_that_is_accepted_is_broken_at_once() -> None:
 
 
 def test_events_and_their_answers() -> None:
-    asker, server = ends()
+    asker, server = greeted()
     for seq in (1, 2, 3):
         server.event(seq, "APP_STARTED", b"{}", 5)
     assert pass_on(server, asker) == [Event(seq, "APP_STARTED", b"{}", 5) for seq in (1, 2, 3)]
@@ -134,7 +115,7 @@ def test_events_and_their_answers() -> None:
 
 
 def test_a_reset_ends_it() -> None:
-    asker, server = ends()
+    asker, server = greeted()
     assert asker.receive(b"\xff{}\n") == [Reset(b"{}\n")]
     assert server.receive(encode(Request(1, "x", b"", b"")) + b"\xff")[-1] == Reset(b"")
 
