@@ -19,6 +19,7 @@ __all__ = [
     "RemoteError",
     "StreamFailed",
     "UnexpectedReply",
+    "refusal",
     "remote_error",
 ]
 
@@ -81,10 +82,15 @@ class StreamFailed(RemoteError):
 
 def remote_error(untrusted_reply: ErrorReply) -> RemoteError:
     """The exception for a guest's refusal."""
+    return refusal(untrusted_reply.error_class, untrusted_reply.desc)
+
+
+def refusal(error_class: str, untrusted_desc: str) -> RemoteError:
+    """The exception for a guest's refusal, by QMP's class of it."""
     kind: type[RemoteError] = RemoteError
-    if untrusted_reply.error_class == GENERIC_ERROR:
+    if error_class == GENERIC_ERROR:
         kind = CommandFailed
-    elif untrusted_reply.error_class == COMMAND_NOT_FOUND:
+    elif error_class == COMMAND_NOT_FOUND:
         # QMP has no class of its own for what policy forbids (qapi/qmp-dispatch.c).
-        kind = CommandDisabled if _DISABLED in untrusted_reply.desc else CommandNotFound
-    return kind(untrusted_reply.error_class, untrusted_reply.desc)
+        kind = CommandDisabled if _DISABLED in untrusted_desc else CommandNotFound
+    return kind(error_class, untrusted_desc)

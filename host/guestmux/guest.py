@@ -7,10 +7,11 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
+from guestmux.asking import CALL_TIMEOUT, asking
 from guestmux.backoff import Backoff
 from guestmux.calls import Calls
 from guestmux.errors import (
@@ -20,7 +21,6 @@ from guestmux.errors import (
     ConnectionLost,
     GuestmuxError,
     NoAddress,
-    NoStreams,
     NotConnected,
 )
 from guestmux.event_queue import MAX_EVENTS
@@ -44,17 +44,10 @@ ADDRESS_VARIABLE = "GUESTMUX_CONNECT"
 CONNECT_TIMEOUT = 10.0
 """Seconds until a guest that does not answer is given up; eventd answers in milliseconds."""
 
-CALL_TIMEOUT = 30.0
-"""Seconds for a call where nothing else is said: as long as eventd gives an agent."""
-
-GUEST_MAX_TIMEOUT = 24 * 3600.0
-"""The longest `timeout` that eventd takes."""
-
-GRACE = 2.0
-"""Seconds that a call outlives the deadline told to eventd, so that eventd's word on what became of it comes first."""
-
 RENEW_AFTER = 60.0
 """Seconds of silence after which a subscription is renewed: behind a `qga` port the guest can restart unseen."""
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
@@ -144,17 +137,13 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
             CallTimeout: no reply within the time; the command may or may not have run.
             JsonError: an argument is no JSON value.
         """
-        named = {name.replace("_", "-"): value for name, value in more.items()}
-        routing = _routing(session, wait, timeout)
-        patience = (
-            (CALL_TIMEOUT if timeout is None else timeout) + (wait or 0.0) + (GRACE if routing else 0.0)
-        )
-        return await self._request(command, {**(arguments or {}), **named, **routing}, patience)
+        given, patience = asking(arguments, more, session, wait, timeout)
+        return await self._request(command, given, patience)
 
     @property
     def has_streams(self) -> bool:
         """Whether streams can be opened, as on a port that speaks `mux`."""
-        return False
+        return self.dialect == "mux"
 
     async def stream(
         self,
@@ -183,7 +172,12 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
             CommandFailed: the guest refused.
             GuestmuxError: as for `call`.
         """
-        raise NoStreams(f"{command} needs streams, which this guest's port does not carry")
+        given, patience = asking(arguments, more, session, wait, timeout)
+
+        async def opened(link: Link) -> GuestStream:
+            return await link.open(command, given)
+
+        return await self._with_link(command, opened, patience)
 
     def events(
         self, *patterns: str, since: Position | None = None, max_events: int = MAX_EVENTS
@@ -238,7 +232,13 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
 
     async def _dial(self) -> Link:
         return await open_link(
-            self.address, self._timeout, self._hub.dispatch, self._hub.disconnected, self._notify
+            self.address,
+            self._timeout,
+            mux=self._mux,
+            on_events=self._hub.dispatch,
+            settled=lambda: self._hub.settled,
+            on_restart=self._hub.disconnected,
+            on_change=self._notify,
         )
 
     async def _redial(self, backoff: Backoff) -> Link:
@@ -274,11 +274,19 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
         patience: float,
         convert: Callable[[Any], Any] | None = None,
     ) -> Any:
+        async def replied(link: Link) -> Any:
+            return await link.call(command, arguments, convert)
+
+        return await self._with_link(command, replied, patience)
+
+    async def _with_link(
+        self, command: str, ask: Callable[[Link], Awaitable[Answer]], patience: float
+    ) -> Answer:
         sent = False
         with anyio.move_on_after(patience):
             link = await self._ready_link()
             sent = True
-            return await link.call(command, arguments, convert)
+            return await ask(link)
         if sent:
             raise CallTimeout(f"no reply to {command} within {patience:g} s; it may or may not have run")
         raise NotConnected(f"no connection to {self.address} within {patience:g} s; {command} was not sent")
@@ -343,14 +351,6 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
             logger.debug("%s: %s", self.address, error)
         except (GuestmuxError, RemoteError) as error:
             self._hub.end(error)
-
-
-def _routing(session: str | None, wait: float | None, timeout: float | None) -> dict[str, Any]:
-    """What eventd is told about where and how long; a stock qemu-ga would refuse it, so only what is needed."""
-    routing = {"session": session, "wait": wait}
-    if session is not None or wait is not None:
-        routing["timeout"] = None if timeout is None else min(timeout, GUEST_MAX_TIMEOUT)
-    return {name: value for name, value in routing.items() if value is not None}
 
 
 @asynccontextmanager

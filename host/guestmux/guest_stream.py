@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 from anyio.abc import ByteStream
+
+from guestmux.errors import ConnectionLost, StreamFailed, UnexpectedReply
+from guestmux_protocol.errors import JsonError
+from guestmux_protocol.json_text import decode
+from guestmux_protocol.messages import GENERIC_ERROR
+from guestmux_transport import mux_errors
+from guestmux_transport.mux_stream import MuxStream
 
 RECEIVE_BYTES = 64 * 1024
 """Bytes that one receive() gives at most by default: what one DATA frame carries."""
@@ -15,15 +21,25 @@ class GuestStream(ByteStream):
     """An open stream. Made by `Guest.stream`; ends with `async with`, or with `aclose`.
 
     Neither side sends more than the other has room for, so a consumer that does not receive slows down whoever
-    sends, up to the process or the file in the guest, and nobody else.
+    sends, up to the process or the file in the guest, and nobody else. One task may receive and another send.
+
+    Args:
+        stream: the stream of the connection.
+        command: what opened it, for messages.
+        reply: what the guest answered.
+
+    Attributes:
+        reply: what the guest answered when it opened the stream, as JSON values.
     """
 
-    @property
-    @abstractmethod
-    def reply(self) -> Any:
-        """What the guest answered when it opened the stream, as JSON values."""
+    def __init__(self, stream: MuxStream, command: str, reply: Any) -> None:
+        self.reply = reply
+        self._stream = stream
+        self._command = command
 
-    @abstractmethod
+    def __repr__(self) -> str:
+        return f"<GuestStream {self._command} {self._stream!r}>"
+
     async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
         """The next bytes.
 
@@ -31,17 +47,28 @@ class GuestStream(ByteStream):
             anyio.EndOfStream: the guest has sent everything.
             StreamFailed: the guest ended the stream, and says why.
             ConnectionLost: the connection ended.
+            anyio.ClosedResourceError: the stream was ended here.
         """
+        try:
+            return await self._stream.receive(max_bytes)
+        except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
+            raise _translated(error) from None
 
-    @abstractmethod
     async def send(self, item: bytes) -> None:
-        """Send all of it; waits until the guest has room. Raises what `receive` raises, but for EndOfStream."""
+        """Send all of it; waits until the guest has room. Raises what `receive` raises, but for EndOfStream.
 
-    @abstractmethod
+        Args:
+            item: what must not change afterwards.
+        """
+        try:
+            await self._stream.send(item)
+        except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
+            raise _translated(error) from None
+
     async def send_eof(self) -> None:
         """Say that nothing follows. What the guest sends may still be received."""
+        await self._stream.send_eof()
 
-    @abstractmethod
     async def result(self) -> Any:
         """The guest's last word, as JSON values: how a process ended, the checksum of a file; None where it has none.
 
@@ -50,12 +77,27 @@ class GuestStream(ByteStream):
         Raises:
             StreamFailed: the guest ended the stream, and says why.
             ConnectionLost: the connection ended.
+            UnexpectedReply: it is no JSON.
         """
+        try:
+            untrusted_value = await self._stream.result()
+        except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
+            raise _translated(error) from None
+        try:
+            return None if untrusted_value is None else decode(untrusted_value)
+        except JsonError as error:
+            raise UnexpectedReply(f"the guest's last word on {self._command}: {error.desc}") from None
 
-    @abstractmethod
     async def fail(self, desc: str) -> None:
         """End both directions, and tell the guest why; what was sent may be thrown away there."""
+        self._stream.fail(GENERIC_ERROR, desc)
 
-    @abstractmethod
     async def aclose(self) -> None:
         """End the stream. Where the guest still sends, or we did not say `send_eof`, it is told that we gave up."""
+        await self._stream.aclose()
+
+
+def _translated(error: mux_errors.StreamFailed | mux_errors.MuxLost) -> Exception:
+    if isinstance(error, mux_errors.StreamFailed):
+        return StreamFailed(error.error_class, error.desc, error.party)
+    return ConnectionLost(str(error))

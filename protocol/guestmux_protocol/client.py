@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from guestmux_protocol.commands import MUX_VERSION
 from guestmux_protocol.errors import FramingError, GuestmuxError, JsonError
 from guestmux_protocol.framer import JsonFramer
 from guestmux_protocol.json_text import decode
@@ -35,8 +36,6 @@ from guestmux_protocol.messages import (
 
 UPGRADE = "guest-mux-upgrade"
 """Makes a `qmp` connection a `mux` one (docs/mux.md)."""
-
-MUX_VERSION = 1
 
 ALREADY_NEGOTIATED = "Capabilities negotiation is already complete"
 """How a `qmp` server refuses a second qmp_capabilities (monitor/qmp.c)."""
@@ -246,7 +245,7 @@ class ClientConnection:
             # While it is only being checked the guest may well answer. Before that it answers an earlier host.
             return message if self.state is ClientState.CHECKING else None
         if self.state is ClientState.UPGRADING:
-            self._agreed = isinstance(message, Reply)
+            self._agreed = isinstance(message, Reply) and _version(message.value) == MUX_VERSION
             return None if self._agreed else self._ready()
         if isinstance(message, Reply):
             return self._connected(again=self._was_ready)
@@ -285,3 +284,7 @@ class ClientConnection:
         self.state = ClientState.READY
         self._was_ready = True
         return Connected(self.dialect, self.greeting, self._again)
+
+
+def _version(untrusted_value: Any) -> Any:
+    return untrusted_value.get("version") if isinstance(untrusted_value, dict) else None

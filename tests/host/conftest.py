@@ -15,7 +15,7 @@ from tests.support.qemu_ga import QEMU_GA
 from tests.support.standin_guest import StandInGuest, standin_guest
 
 
-@pytest.fixture(params=["qmp", "qga"])
+@pytest.fixture(params=["mux", "qmp", "qga"])
 def dialect(request: pytest.FixtureRequest) -> str:
     """Override it by parametrize where a test is about one of them."""
     return str(request.param)

@@ -15,6 +15,7 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
 pytestmark = pytest.mark.anyio
 
 QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+JSON_ONLY = pytest.mark.parametrize("dialect", ["qmp", "qga"])
 QGA_ONLY = pytest.mark.parametrize("dialect", ["qga"])
 
 
@@ -140,6 +141,7 @@ async def test_a_reply_that_comes_too_late_is_nobody_elses(
     assert await guest.call("guest-ping") == {}
 
 
+@JSON_ONLY
 async def test_a_second_reply_is_nobody_elses(guest: guestmux.Guest, standin: StandInGuest) -> None:
     await guest.ping()
     standin.reply(await standin.until_asked("guest-ping"), "again")

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from guestmux.cli import exits
 from guestmux.cli.app import run
 from guestmux.guest import ADDRESS_VARIABLE
+from guestmux_protocol.messages import Event
 from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
 
 pytestmark = pytest.mark.anyio
@@ -318,7 +319,7 @@ async def test_events_tell_what_became_of_the_stream(
 ) -> None:
     async def disturb() -> None:
         await standin.until_asked("guest-event-subscribe")
-        standin.journal = [b""] * 3
+        standin.journal = [Event("Y", {}, 0, 0)] * 3
         standin.lose(1, 3, "expired")
         standin.hang_up()
         await standin.until_asked("guest-event-subscribe", 2)

@@ -75,7 +75,7 @@ def path() -> Iterator[str]:
 # ---- a guest that answers
 
 
-@pytest.mark.parametrize("dialect", ["qmp", "qga"])
+@pytest.mark.parametrize("dialect", ["mux", "qmp", "qga"])
 async def test_all_is_well(doctor: Doctor, eventd: StandInGuest, dialect: str) -> None:
     agents = [{"name": "guestmux-session", "version": "1"}]
     eventd.sessions = [session("c2", agents=agents), session("c3"), session("c4", "root", uid=0)]
@@ -310,7 +310,7 @@ async def test_a_device_that_another_program_has(doctor: Doctor) -> None:
 @pytest.mark.timeout(60)
 async def test_a_real_eventd(doctor: Doctor) -> None:
     with private_bus() as bus, running_eventd(bus.address) as eventd:
-        for address, dialect in ((eventd.qmp, "qmp"), (eventd.qga, "qga")):
+        for address, dialect in ((eventd.qmp, "mux"), (eventd.qga, "qga")):
             status, found = await doctor(f"unix:{address}")
             assert status == exits.OK, found
             assert found["dialect"]["what"].startswith(dialect)

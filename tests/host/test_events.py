@@ -19,6 +19,8 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
 pytestmark = pytest.mark.anyio
 
 QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+JSON_ONLY = pytest.mark.parametrize("dialect", ["qmp", "qga"])
+MUX_ONLY = pytest.mark.parametrize("dialect", ["mux"])
 QGA_ONLY = pytest.mark.parametrize("dialect", ["qga"])
 
 
@@ -129,6 +131,7 @@ async def test_an_answer_of_another_form(guest: guestmux.Guest, standin: StandIn
     await guest.ping()
 
 
+@JSON_ONLY
 async def test_events_of_any_form(guest: guestmux.Guest, standin: StandInGuest) -> None:
     async with guest.events() as stream:
         timestamps = (

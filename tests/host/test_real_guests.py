@@ -58,9 +58,10 @@ def test_the_command_line_on_a_stock_agent(stock: str, capsys: pytest.CaptureFix
     assert "guest-get-sessions has not been found" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("dialect", ["qga", "qmp"])
+@pytest.mark.parametrize("dialect", ["qga", "qmp", "mux"])
 async def test_eventd(eventd: Eventd, dialect: str) -> None:
-    async with guestmux.connect(f"unix:{getattr(eventd, dialect)}") as guest:
+    port = eventd.qga if dialect == "qga" else eventd.qmp
+    async with guestmux.connect(f"unix:{port}", mux=dialect == "mux") as guest:
         assert guest.dialect == dialect
         await guest.ping()
         assert await guest.sessions() == []
@@ -71,9 +72,10 @@ async def test_eventd(eventd: Eventd, dialect: str) -> None:
             assert stream.snapshot.sessions == []
 
 
-@pytest.mark.parametrize("dialect", ["qga", "qmp"])
+@pytest.mark.parametrize("dialect", ["qga", "qmp", "mux"])
 async def test_eventd_restarts(eventd: Eventd, dialect: str) -> None:
-    async with guestmux.connect(f"unix:{getattr(eventd, dialect)}") as guest, guest.events() as stream:
+    address = f"unix:{eventd.qga if dialect == 'qga' else eventd.qmp}"
+    async with guestmux.connect(address, mux=dialect == "mux") as guest, guest.events() as stream:
         eventd.stop(signal.SIGKILL)
         assert isinstance(await anext(stream), guestmux.Disconnected)
         eventd.start()

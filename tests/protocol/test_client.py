@@ -366,10 +366,18 @@ def test_what_follows_the_guests_consent_is_not_json(cut: int) -> None:
     assert client.state is ClientState.MUX
 
 
-@pytest.mark.parametrize("error_class", ["CommandNotFound", "GenericError"])
-def test_a_guest_without_mux_stays_as_it_is(error_class: str) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        encode_error("CommandNotFound", "no", "mux-1003"),
+        encode_error("GenericError", "no", "mux-1003"),
+        encode_reply({}, "mux-1003"),
+        encode_reply([1], "mux-1003"),
+        encode_reply({"version": 2}, "mux-1003"),
+    ],
+)
+def test_a_guest_without_mux_stays_as_it_is(refusal: bytes) -> None:
     client = asked_for_mux()
-    refusal = encode_error(error_class, "no", "mux-1003")
     assert client.receive(EVENT_LINE + PING + refusal + EVENT_LINE) == [NEGOTIATED, EVENT]
     assert client.request("guest-ping", {}) == "1000-1"
     client.data_to_send()

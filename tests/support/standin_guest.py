@@ -1,4 +1,4 @@
-"""A stand-in for eventd: the protocol package's own server dialects behind a real unix socket, and a script."""
+"""A stand-in for eventd: the protocol package's own server ends behind a real unix socket, and a script."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ from guestmux_protocol.patterns import EventFilter
 from guestmux_protocol.qga import QgaDialect
 from guestmux_protocol.qmp import QmpDialect
 from guestmux_protocol.session_commands import SESSION
+from tests.support.standin_mux import StandInMux, StandInStream
 
-DIALECTS: dict[str, Callable[[], QgaDialect | QmpDialect]] = {"qga": QgaDialect, "qmp": QmpDialect}
+DIALECTS: dict[str, Callable[[], QgaDialect | QmpDialect]] = {
+    "qga": QgaDialect,
+    "qmp": QmpDialect,
+    "mux": QmpDialect,
+}
+UPGRADE = "guest-mux-upgrade"
 SILENCE = object()
 """What a command returns that is never to be answered."""
 
@@ -39,12 +45,15 @@ class StandInGuest:
 
     Args:
         path: its socket.
-        dialect: `qga` or `qmp`.
+        dialect: `qga`, `qmp`, or `mux`: `qmp` from which a host may go over.
 
     Attributes:
         commands: name -> a function of the arguments that returns the result.
         sessions: what guest-get-sessions and the snapshot tell.
         requests: all that came, by command.
+        streams: what takes a stream, by command; it accepts or raises.
+        opened: all streams that came, by command.
+        mux: the connection once it speaks mux.
         journal: the events so far, all of one epoch.
         epoch: the journal's identity.
     """
@@ -55,7 +64,11 @@ class StandInGuest:
         self.requests: dict[str, list[Request]] = defaultdict(list)
         self.sessions: list[dict[str, Any]] = []
         self.epoch = "epoch-1"
-        self.journal: list[bytes] = []
+        self.journal: list[Event] = []
+        self.streams: dict[str, Callable[[StandInStream], None]] = {}
+        self.opened: dict[str, list[StandInStream]] = defaultdict(list)
+        self.mux: StandInMux | None = None
+        self._can_mux = dialect == "mux"
         self._new_dialect = DIALECTS[dialect]
         self._dialect = self._new_dialect()
         self._writer: asyncio.StreamWriter | None = None
@@ -70,6 +83,7 @@ class StandInGuest:
             "guest-query-schema": lambda _: introspect([*NATIVE.values(), *SESSION.values()], []),
             "guest-event-subscribe": self._subscribe,
             "guest-event-unsubscribe": self._unsubscribe,
+            UPGRADE: self._upgrade,
         }
 
     @property
@@ -102,17 +116,21 @@ class StandInGuest:
         """Put an event in the journal, and send it to a host that wants it."""
         seq = len(self.journal) + 1
         body = {"epoch": self.epoch, "seq": seq, "source": "verified", **data}
-        line = encode_event(Event(name, body, 1_700_000_000 + seq, 500_000))
-        self.journal.append(line)
+        event = Event(name, body, 1_700_000_000 + seq, 500_000)
+        self.journal.append(event)
         if self._wanted is not None and name in self._wanted:
-            self.send(line)
+            self.send_event(event)
         return seq
+
+    def send_event(self, event: Event) -> None:
+        if self.mux is not None:
+            self.mux.event(event)
+        else:
+            self.send(encode_event(event))
 
     def lose(self, first: int, last: int, reason: str) -> None:
         data = {"epoch": self.epoch, "seq": last, "source": "verified"}
-        self.send(
-            encode_event(Event("EVENTS_LOST", {**data, "from": first, "to": last, "reason": reason}, 0, 0))
-        )
+        self.send_event(Event("EVENTS_LOST", {**data, "from": first, "to": last, "reason": reason}, 0, 0))
 
     def restart(self, half_a_message: bytes = b"", *, new_epoch: bool = False) -> None:
         """What the host sees when the guest reboots behind QEMU: the connection stays, the guest begins anew."""
@@ -141,6 +159,7 @@ class StandInGuest:
     def _forget(self) -> None:
         self._dialect = self._new_dialect()
         self._wanted = None
+        self.mux = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._forget()
@@ -153,13 +172,22 @@ class StandInGuest:
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            for incoming in self._dialect.receive(data):
-                if isinstance(incoming, Answered):
-                    writer.write(incoming.data)
-                else:
-                    self._answer(incoming)
+            self._take(data)
             self._came.set()
             self._came = anyio.Event()
+
+    def _take(self, data: bytes) -> None:
+        if self.mux is not None:
+            if (rest := self.mux.receive(data)) is None:
+                return
+            self._forget()
+            self.send(b"\xff" + self._dialect.opened())
+            data = rest
+        for incoming in self._dialect.receive(data):
+            if isinstance(incoming, Answered):
+                self.send(incoming.data)
+            else:
+                self._answer(incoming)
 
     def _answer(self, request: Request) -> None:
         self.requests[request.command].append(request)
@@ -168,15 +196,35 @@ class StandInGuest:
                 raise Refused(f"The command {request.command} has not been found", "CommandNotFound")
             value = self.commands[request.command](request.arguments)
         except Refused as refused:
-            return self.send(self._dialect.error(request, refused.error_class, refused.desc))
+            return self.refuse(request, refused.error_class, refused.desc)
         if value is not SILENCE:
             self.reply(request, value)
         return None
 
+    def _open(self, stream: StandInStream) -> None:
+        self.opened[stream.request.command].append(stream)
+        try:
+            if stream.request.command not in self.streams:
+                raise Refused(f"The command {stream.request.command} has not been found", "CommandNotFound")
+            self.streams[stream.request.command](stream)
+        except Refused as refused:
+            self.refuse(stream.request, refused.error_class, refused.desc)
+
+    def refuse(self, request: Request, error_class: str, desc: str) -> None:
+        if self.mux is not None:
+            self.mux.error(request.id, error_class, desc)
+        else:
+            self.send(self._dialect.error(request, error_class, desc))
+
     def reply(self, request: Request, value: Any) -> None:
-        self.send(self._dialect.reply(request, value))
+        if self.mux is not None:
+            self.mux.reply(request.id, value)
+        else:
+            self.send(self._dialect.reply(request, value))
         if request.command == "guest-event-subscribe":
             self._replay(request.arguments.get("since"))
+        elif request.command == UPGRADE:
+            self.mux = StandInMux(self.send, self._answer, self._open)
 
     def _sync(self, arguments: dict[str, Any]) -> Any:
         self._wanted = None
@@ -195,8 +243,13 @@ class StandInGuest:
         if since["epoch"] != self.epoch:
             self.lose(1, 0, "new-epoch")
             since = {"seq": 0}
-        for line in self.journal[since["seq"] :]:
-            self.send(line)
+        for event in self.journal[since["seq"] :]:
+            self.send_event(event)
+
+    def _upgrade(self, _: dict[str, Any]) -> Any:
+        if not self._can_mux:
+            raise Refused(f"The command {UPGRADE} has not been found", "CommandNotFound")
+        return {"version": 1}
 
     def _unsubscribe(self, _: dict[str, Any]) -> Any:
         self._wanted = None

@@ -52,9 +52,9 @@ class VerbGuest(StandInGuest):
         if self._writer is None:
             return
         if "error" in answer:
-            self.send(self._dialect.error(request, answer["error"]["class"], answer["error"]["desc"]))
+            self.refuse(request, answer["error"]["class"], answer["error"]["desc"])
         else:
-            self.send(self._dialect.reply(request, answer["return"]))
+            self.reply(request, answer["return"])
 
     async def end(self) -> None:
         """End every process."""

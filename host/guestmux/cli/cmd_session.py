@@ -6,11 +6,12 @@ from typing import Literal, cast
 
 import click
 
+from guestmux.asking import GUEST_MAX_TIMEOUT
 from guestmux.cli.completing import complete_sessions
 from guestmux.cli.options import as_json, call_timeout, connecting, in_session, talk, wait_agent
 from guestmux.cli.output import clean, say, say_json
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
-from guestmux.guest import GUEST_MAX_TIMEOUT, Guest
+from guestmux.guest import Guest
 from guestmux_protocol.session_commands import LockState, NotifyResult
 
 

@@ -61,7 +61,11 @@ async def check_guest(guest: Guest) -> AsyncIterator[Finding]:
     yield await check_clock(guest, info)
 
 
-_DIALECTS = {"qmp": "qmp: it greets, calls run concurrently", "qga": "qga: no greeting, calls run in order"}
+_DIALECTS = {
+    "mux": "mux: calls run concurrently, beside streams",
+    "qmp": "qmp: it greets, calls run concurrently",
+    "qga": "qga: no greeting, calls run in order",
+}
 
 
 async def check_monitor(guest: Guest) -> Finding | None:
