@@ -125,7 +125,7 @@ async def test_a_process_that_takes_no_input_slows_the_host_down(agent: Streams)
 
 async def test_input_that_is_read_no_more_is_thrown_away(agent: Streams) -> None:
     pid = await start(
-        agent, "exec <&-; trap 'echo over; exit' TERM; echo closed; while :; do sleep 0.01; done"
+        agent, "exec <&-; trap 'echo over; exit 0' TERM; echo closed; while :; do sleep 0.01; done"
     )
     async with attach(agent, pid) as stdio:
         await stdio.until(b"closed\n")
