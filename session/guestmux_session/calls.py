@@ -7,8 +7,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from guestmux_session.errors import CommandError
 
@@ -30,29 +29,37 @@ class TooManyCalls(CommandError):
     """Too many calls are running already."""
 
 
-@dataclass(eq=False)
 class Running:
     """A call under way.
 
-    Attributes:
+    Args:
         name: the command.
         call_id: the caller's number for it.
+        work: runs the method.
+        ended: called when the method has really ended.
+
+    Attributes:
         reason: why nobody waits for its result any more; None while somebody does.
+        task: where it runs.
     """
 
-    name: str
-    call_id: int | None
-    task: asyncio.Task[Any]
-    reason: str | None = None
-    _then: Callable[[], None] | None = None
-    _timer: asyncio.TimerHandle | None = None
+    def __init__(self, name: str, call_id: int | None, work: Work, ended: Callable[[Running], None]) -> None:
+        self.name = name
+        self.call_id = call_id
+        self.reason: str | None = None
+        self._ended = ended
+        self._returned: list[Any] = []
+        self._then: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._run(work))
+        self.task.add_done_callback(self._close)
 
     def when_over(self, then: Callable[[], None], seconds: float | None) -> None:
         """Call `then` once: when the method ended, when the call is stopped, or after so many seconds."""
         self._then = then
         if seconds is not None:
-            text = f"{self.name} took longer than its {seconds:g} s and was cancelled"
-            self._timer = asyncio.get_running_loop().call_later(seconds, self.stop, text)
+            self._timer = self._loop.call_later(seconds, self._expire, seconds)
 
     def untimed(self) -> None:
         """Let it run as long as it likes."""
@@ -63,15 +70,8 @@ class Running:
         """Cancel it; the first reason counts."""
         if self.reason is None:
             self.reason = reason
-            self.tell()
+            self._tell()
         self.task.cancel()
-
-    def tell(self) -> None:
-        """It is over for its caller."""
-        self.untimed()
-        then, self._then = self._then, None
-        if then is not None:
-            then()
 
     def result(self) -> Any:
         """What the method returned; once it is over.
@@ -81,7 +81,28 @@ class Running:
         """
         if self.reason is not None:
             raise CommandError(self.reason)
-        return _outcome(self.name, self.task)
+        return self._returned.pop() if self._returned else _raise(self.name, self.task)
+
+    async def _run(self, work: Work) -> None:
+        self._returned.append(await work())
+        # Not by the task's end, which others hear of a turn of the loop later.
+        self._ended(self)
+        self._tell()
+
+    def _close(self, task: asyncio.Task[None]) -> None:
+        self._ended(self)
+        self._tell()
+        if self.reason is not None and not task.cancelled() and (error := task.exception()):
+            logger.info("a call that was given up ended with %r", error)
+
+    def _expire(self, seconds: float) -> None:
+        self.stop(f"{self.name} took longer than its {seconds:g} s and was cancelled")
+
+    def _tell(self) -> None:
+        self.untimed()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
 
 class CallTable:
@@ -121,9 +142,8 @@ class CallTable:
             )
         if call_id is not None and any(call.call_id == call_id for call in self._calls):
             raise CommandError(f"a call with the id {call_id} is running")
-        call = Running(name, call_id, asyncio.get_running_loop().create_task(work()))
+        call = Running(name, call_id, work, self._calls.discard)
         self._calls.add(call)
-        call.task.add_done_callback(lambda _task: self._ended(call))
         return call
 
     async def finish(self, call: Running, seconds: float | None) -> Any:
@@ -152,25 +172,19 @@ class CallTable:
 
     def cancel(self, call_id: int) -> None:
         """Cancel a call; nothing when it has ended."""
-        for call in self._calls:
+        for call in tuple(self._calls):
             if call.call_id == call_id:
                 call.stop("cancelled by the caller")
 
     def cancel_all(self, reason: str) -> None:
         """Cancel every call."""
-        for call in self._calls:
+        for call in tuple(self._calls):
             call.stop(reason)
 
     def close(self) -> None:
         """Cancel every call, for good. Threads that run a command end when it does."""
         self.cancel_all("the agent is stopping")
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _ended(self, call: Running) -> None:
-        self._calls.discard(call)
-        call.tell()
-        if call.reason is not None and not call.task.cancelled() and (error := call.task.exception()):
-            logger.info("a call that was given up ended with %r", error)
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         """Run a blocking method beside the loop."""
@@ -183,13 +197,11 @@ class CallTable:
         return result.pop()
 
 
-def _outcome(name: str, task: asyncio.Task[Any]) -> Any:
-    """A task's result; what it raised is for the log, except for what its author meant the host to read."""
+def _raise(name: str, task: asyncio.Task[None]) -> NoReturn:
+    """What a method raised is for the log, except for what its author meant the host to read."""
     if task.cancelled():
         raise CommandError(f"{name} was cancelled in the agent")
     error = task.exception()
-    if error is None:
-        return task.result()
     meant = _alone(error)
     if isinstance(meant, CommandError):
         raise CommandError(_one_line(meant.desc)) from error
@@ -197,7 +209,7 @@ def _outcome(name: str, task: asyncio.Task[Any]) -> Any:
     raise CommandError(f"internal error in {name}; the agent's log says more") from error
 
 
-def _alone(error: BaseException) -> BaseException:
+def _alone(error: BaseException | None) -> BaseException | None:
     """The error itself where a task group wrapped it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
