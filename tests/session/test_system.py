@@ -82,7 +82,7 @@ async def test_it_claims_the_system_and_serves_what_is_allowed(
         assert await process.wait() == 0
         assert process.stderr is not None
         log = (await process.stderr.receive(65536)).decode()
-    assert "switched off by the configuration: guest-exec, guest-exec-close" in log
+    assert "switched off by the configuration: guest-exec, guest-exec-attach, guest-exec-close" in log
 
 
 @needs_root
