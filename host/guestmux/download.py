@@ -110,7 +110,7 @@ class Download:
     ) -> None:
         """Write the part and make the file of it, or leave what is there."""
         try:
-            offset = await self._resumed(source, found, part)
+            offset = await self._resumed(source, found, part) if self._options.resume else 0
             self._watcher.moved(shown(source), offset)
             await self._receive_from(offset, source, found, part)
             await self._finish(part, found, existing)
@@ -126,8 +126,6 @@ class Download:
 
     async def _resumed(self, source: bytes, found: FileStat, part: LocalPart) -> int:
         length = await in_thread(lambda: part.length)
-        if not length:
-            return 0
         offset = await agreed(self._remote, source, part.checksum, min(length, found.size))
         await in_thread(partial(part.truncate, offset))
         return offset

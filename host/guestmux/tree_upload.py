@@ -126,7 +126,7 @@ class TreeUpload(TreeCopy):
         existing = None if is_new else await self._remote.look(path, follow=False)
         descriptor = await in_thread(partial(self._open, names), os.close)
         try:
-            await self._upload.run(self.source(names), descriptor, path, existing)
+            await self._upload.run(self.source(names), descriptor, path, existing, is_alone=is_new)
         finally:
             os.close(descriptor)
         self._report.files += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -64,7 +65,15 @@ class Upload:
         self._patience = STALL_TIMEOUT if remote.timeout is None else remote.timeout
         self._gives_away = True
 
-    async def run(self, source: bytes, descriptor: int, target: bytes, existing: FileStat | None) -> None:
+    async def run(
+        self,
+        source: bytes,
+        descriptor: int,
+        target: bytes,
+        existing: FileStat | None,
+        *,
+        is_alone: bool = False,
+    ) -> None:
         """Copy a file.
 
         Args:
@@ -72,6 +81,7 @@ class Upload:
             descriptor: it, open.
             target: the guest's path.
             existing: what is there.
+            is_alone: whether nobody else writes in its directory, because we made it.
 
         Raises:
             LocalFileError: it cannot be read here.
@@ -86,11 +96,12 @@ class Upload:
             raise LocalFileError(f"{shown(source)}: is no regular file any more")
         self._watcher.began(shown(source), status.st_size)
         try:
-            one = _OneFile(source, descriptor, status, target)
+            one = _OneFile(source, descriptor, status, target, self._wanted(status, existing))
+            one.is_alone = is_alone
             if await self._is_there(one, existing):
                 self._watcher.moved(shown(source), status.st_size)
                 return
-            await self._fill(one, existing)
+            await self._fill(one)
         finally:
             self._watcher.ended(shown(source))
 
@@ -116,11 +127,11 @@ class Upload:
     async def _agreed(self, one: _OneFile, path: bytes, length: int) -> int:
         return await agreed(self._remote, path, one.checksum, length)
 
-    async def _fill(self, one: _OneFile, existing: FileStat | None) -> None:
+    async def _fill(self, one: _OneFile) -> None:
         """Write the part and make the file of it, or leave what is there."""
         try:
             await self._send_all(one)
-            await self._finish(one, existing)
+            await self._finish(one)
         except BaseException as error:
             await self._give_up(one, useless=isinstance(error, ChecksumMismatch))
             raise
@@ -148,7 +159,8 @@ class Upload:
         while more:
             batch = await in_thread(lambda: list(islice(ranges, MAX_EXTENTS)))
             more = len(batch) == MAX_EXTENTS
-            end = sum(batch[-1]) if more else one.size
+            one.end = sum(batch[-1]) if batch else offset
+            end = one.end if more else one.size
             await self._send(one, batch, truncate=truncate)
             self._watcher.moved(shown(one.source), end - offset - total(batch))
             offset, truncate = end, False
@@ -166,7 +178,8 @@ class Upload:
     async def _send(self, one: _OneFile, ranges: Sequence[Range] | None, *, truncate: bool) -> None:
         checksum = self._options.checksum
         reader = RangeSource(one.descriptor, one.source, ranges, checksum=checksum)
-        opening = self._remote.upload(one.part, ranges, mode=OWN_ONLY, truncate=truncate, checksum=checksum)
+        mode = one.wanted.mode if one.wanted.is_open else OWN_ONLY
+        opening = self._remote.upload(one.part, ranges, mode=mode, truncate=truncate, checksum=checksum)
         async with await opening as stream:
             one.made = True
             one.opened = read_as(FileStat, "guest-file-upload", stream.reply)
@@ -199,34 +212,55 @@ class Upload:
     def _stalled(self, one: _OneFile) -> CallTimeout:
         return CallTimeout(f"{shown(one.source)}: the guest took nothing for {self._patience:g} s")
 
-    async def _finish(self, one: _OneFile, existing: FileStat | None) -> None:
-        """Give the part its attributes, and its name in place of what had it."""
-        mode, owner, time = one.status.st_mode & PERMISSIONS & ~self._umask, None, None
-        if existing is not None and existing.type == "file":
-            mode, owner = existing.mode & PERMISSIONS, (existing.uid, existing.gid)
-            if one.opened is not None and owner == (one.opened.uid, one.opened.gid):
-                owner = None
+    def _wanted(self, status: os.stat_result, existing: FileStat | None) -> _Wanted:
+        """The attributes that the file is to have in the end."""
         if self._options.preserve:
-            mode, time = one.status.st_mode & PERMISSIONS, one.status.st_mtime_ns
-            owner = one.status.st_uid, one.status.st_gid
-        # The size as well: the last bytes may be a hole. The kernel's files have none to tell.
-        size = one.size or None
-        await self.set_attributes(one.part, owner, size=size, mode=mode, mtime_ns=time)
-        await self._check_place(one)
+            owner = status.st_uid, status.st_gid
+            return _Wanted(status.st_mode & PERMISSIONS, owner, status.st_mtime_ns)
+        if existing is not None and existing.type == "file":
+            return _Wanted(existing.mode & PERMISSIONS, (existing.uid, existing.gid))
+        return _Wanted(status.st_mode & PERMISSIONS & ~self._umask, is_open=True)
+
+    async def _finish(self, one: _OneFile) -> None:
+        """Give the part its attributes, and its name in place of what had it."""
+        wanted, opened = one.wanted, one.opened
+        assert opened is not None
+        owner = None if wanted.owner == (opened.uid, opened.gid) else wanted.owner
+        mode = None if wanted.mode == opened.mode else wanted.mode
+        # The last bytes may be a hole, which nobody wrote.
+        size = one.size if one.end < one.size else None
+        await self.set_attributes(one.part, owner, size=size, mode=mode, mtime_ns=wanted.nanoseconds)
+        if not one.is_alone:
+            await self._check_place(one, opened)
         await self._remote.rename(one.part, one.target)
 
-    async def _check_place(self, one: _OneFile) -> None:
+    async def _check_place(self, one: _OneFile, opened: FileStat) -> None:
         """Two copies to one target must not make one file."""
         found = await self._remote.look(one.part, follow=False)
-        opened = one.opened
         is_ours = (
             found is not None
-            and opened is not None
             and (found.device, found.inode) == (opened.device, opened.inode)
             and (found.size == one.size or not one.size)
         )
         if not is_ours:
             raise CopyFailed(f"{shown(one.part)}: somebody took it away while it was written")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Attributes of a file.
+
+    Attributes:
+        mode: permissions.
+        owner: uid and gid; None where it does not matter.
+        nanoseconds: time of modification; None for now.
+        is_open: whether it may have the mode from its beginning on, as what cp(1) makes.
+    """
+
+    mode: int
+    owner: tuple[int, int] | None = None
+    nanoseconds: int | None = None
+    is_open: bool = False
 
 
 class _OneFile:
@@ -238,12 +272,17 @@ class _OneFile:
         status: what it is.
         target: its path in the guest.
         part: where it is written.
+        wanted: the attributes that it is to have.
         sent: bytes of the part, as far as we know.
+        end: where in the part the last data is.
+        is_alone: whether nobody else can write the part.
         made: whether there is a part.
         opened: the part as the guest opened it.
     """
 
-    def __init__(self, source: bytes, descriptor: int, status: os.stat_result, target: bytes) -> None:
+    def __init__(
+        self, source: bytes, descriptor: int, status: os.stat_result, target: bytes, wanted: _Wanted
+    ) -> None:
         directory, _, name = target.rpartition(b"/")
         self.source = source
         self.descriptor = descriptor
@@ -251,7 +290,10 @@ class _OneFile:
         self.size = status.st_size
         self.target = target
         self.part = joined(directory or b"/", part_name(name))
+        self.wanted = wanted
         self.sent = 0
+        self.end = 0
+        self.is_alone = False
         self.made = False
         self.opened: FileStat | None = None
 
