@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import anyio
 
+from guestmux_eventd.partial_frames import BoundedMultiplexer
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
 from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR
 from guestmux_protocol.mux import (
-    DEFAULT_MUX_LIMITS,
     Close,
     Credit,
     Data,
@@ -20,14 +20,11 @@ from guestmux_protocol.mux import (
     Hello,
     Multiplexer,
     MuxFull,
-    MuxLimits,
     MuxTooLarge,
     Reply,
 )
 from guestmux_transport.mux_driver import MuxDriver
 from guestmux_transport.pipe import Pipe
-
-LIMITS = DEFAULT_MUX_LIMITS
 
 MAX_DESC = 1000
 """Characters of an agent's own error text that go on to the host."""
@@ -59,7 +56,7 @@ class AgentChannel:
         name: the agent's, for texts.
         greeted: called once the agent spoke.
         take_events: takes the events that came, and answers them.
-        limits: what is taken from the agent.
+        mux: its state.
     """
 
     def __init__(
@@ -68,12 +65,12 @@ class AgentChannel:
         name: str,
         greeted: Callable[[], None],
         take_events: TakeEvents,
-        limits: MuxLimits = LIMITS,
+        mux: BoundedMultiplexer,
     ) -> None:
         self._name = name
         self._greeted = greeted
         self._take_events = take_events
-        self._mux = Multiplexer("asker", limits)
+        self._mux = mux
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
         self._asked: dict[int, _Call | StreamRelay] = {}
 
@@ -91,6 +88,7 @@ class AgentChannel:
             return "" if end.reset_rest is None else end.reason
         finally:
             self._driver.pipe.close()
+            self._mux.forget()
             self._agent_left()
 
     async def call(self, command: str, arguments: bytes, context: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""eventd's way to agents with a channel: calls and streams over it; the others are called over the bus."""
+"""eventd's way to agents with a channel: calls and streams over it; the others, and in bulk, over the bus."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import anyio
 from guestmux_eventd.agent_channel import UNSURE, AgentChannel
 from guestmux_eventd.agent_links import Links
 from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.json_size import rough_size
 from guestmux_eventd.large_values import keep_text
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.stream_relay import StreamRelay
 from guestmux_protocol.json_text import JsonError, decode, encode
 from guestmux_protocol.messages import GENERIC_ERROR
 from guestmux_protocol.mux import Failure
+from guestmux_transport.sealed_text import LARGE_BYTES
 
 HOST_LEFT = Failure(GENERIC_ERROR, "the host left, or gave it up", "host")
 
@@ -34,7 +36,7 @@ class ChannelLinks:
     ) -> Any:
         """As `Links.call`."""
         channel = agent.presence.channel
-        if channel is None:
+        if channel is None or (agent.large and _is_bulk(command, arguments)):
             return await self._bus.call(agent, command, arguments, port=port, timeout=timeout)
         context = encode({"deadline": timeout, "port": port})
         try:
@@ -95,6 +97,13 @@ def too_slow(agent: Agent, timeout: float) -> CommandFailure:
     return CommandFailure(
         f"agent '{agent.name}' did not answer within {timeout:g} s; the call was cancelled, {UNSURE}"
     )
+
+
+def _is_bulk(command: str, arguments: dict[str, Any]) -> bool:
+    """Whether a memfd is the better way: the kernel passes it on without a copy, and only one at a time is read."""
+    if command == "guest-file-read":
+        return bool(arguments.get("count", 0) > LARGE_BYTES)
+    return rough_size(arguments) > LARGE_BYTES
 
 
 def _encode(arguments: dict[str, Any]) -> bytes:

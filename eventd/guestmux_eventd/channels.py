@@ -11,10 +11,11 @@ from typing import Final
 
 import anyio
 
-from guestmux_eventd.agent_channel import LIMITS, AgentChannel
+from guestmux_eventd.agent_channel import AgentChannel
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.background import Background
 from guestmux_eventd.event_intake import EventIntake
+from guestmux_eventd.partial_frames import BoundedMultiplexer, PartialFrames
 from guestmux_eventd.presence import Presence
 from guestmux_eventd.refusal import (
     ALREADY_REGISTERED,
@@ -24,13 +25,15 @@ from guestmux_eventd.refusal import (
     UNSUPPORTED,
     Refusal,
 )
-from guestmux_protocol.mux import Event, Multiplexer
+from guestmux_protocol.mux import DEFAULT_MUX_LIMITS, Event, Multiplexer
 from guestmux_protocol.mux.limits import VERSION
 from guestmux_transport.bus_exports import IncomingCall, Results
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import READ_BYTES
 from guestmux_transport.pipe_errors import OpenError
 from guestmux_transport.values import Variant
+
+LIMITS: Final = DEFAULT_MUX_LIMITS
 
 FIRST_WORD: Final = 30.0
 """Seconds that an agent has to speak first: it asked for the channel, but the machine may be busy."""
@@ -62,6 +65,7 @@ class Channels:
         self._ready = ready
         self._lost = lost
         self._background = Background()
+        self._partial = PartialFrames()
 
     async def run(self) -> None:
         """Serve the channels, until cancelled."""
@@ -119,6 +123,7 @@ class Channels:
             agent.name,
             lambda: self._greeted(channel, find()),
             lambda events, mux: self._take_events(events, mux, find()),
+            BoundedMultiplexer(LIMITS, self._partial, agent.identity.uid),
         )
         presence.hang_up = channel.close
         return await channel.run()
