@@ -63,7 +63,8 @@ def reading() -> Callable[[bytes], list[Frame | str]]:
 
 @pytest.mark.parametrize("case", cases("legal", "legal-otherwise-encoded"))
 def test_a_legal_frame_is_read(case: dict[str, Any]) -> None:
-    (frame,) = three_ways(reading, bytes.fromhex(case["hex"]), encode(TAIL), [TAIL])
+    tail: list[Frame | str] = [TAIL]
+    (frame,) = three_ways(reading, bytes.fromhex(case["hex"]), encode(TAIL), tail)
     assert not isinstance(frame, str)
     assert encode(frame) == msgspec.msgpack.encode(
         members(case["frame"])[: 6 if type(frame) is Hello else None]

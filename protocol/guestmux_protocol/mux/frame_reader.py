@@ -39,7 +39,10 @@ FIRST_BUFFER: Final = 4096
 """What the decoder's buffer begins with. Its own default, 1 MiB, would be a thousand agents' whole memory."""
 
 KEPT_BUFFER: Final = 512 * 1024
-"""A decoder whose buffer may have grown beyond this is replaced: it never gives memory back."""
+"""A decoder whose buffer may have grown beyond this is thrown away: it never gives memory back."""
+
+MOST_IDLE: Final = 4
+"""Decoders kept for the next reader that gets bytes. Each takes 40 KiB, so readers between two frames have none."""
 
 _KINDS: Final[dict[object, tuple[type[Any], tuple[int, ...]]]] = {
     0: (Hello, ()),
@@ -100,7 +103,7 @@ class FrameReader:
         self._over = False
         self._fed = 0
         self._end = 0
-        self._unpacker = self._fresh()
+        self._unpacker: Unpacker | None = None
 
     def __repr__(self) -> str:
         return f"<FrameReader {'over' if self._over else f'partial={self.partial}'}>"
@@ -135,11 +138,12 @@ class FrameReader:
 
     def _feed(self, data: bytes, start: int, frames: list[Frame]) -> None:
         piece = data if len(data) <= FEED_BYTES else data[start : start + FEED_BYTES]
+        unpacker = self._unpacker or self._begin()
         grown = self.partial > KEPT_BUFFER
         self._fed += len(piece)
         try:
-            self._unpacker.feed(piece)
-            self._decode_all(frames)
+            unpacker.feed(piece)
+            self._decode_all(unpacker, frames)
         except (ValueError, UnpackException) as error:
             raise MuxError(f"no msgpack as frames have it: {error}") from None
         rest = self.partial
@@ -147,11 +151,10 @@ class FrameReader:
             frames.append(Reset(data[start + len(piece) - rest :]))
         elif rest > self._limits.value_bytes + FRAME_OVERHEAD:
             raise MuxError("a frame over the size limit")
-        elif grown and rest < len(piece):
-            self._renew(piece[len(piece) - rest :])
+        elif not rest or (grown and rest < len(piece)):
+            self._let_go(unpacker, piece[len(piece) - rest :], grown=grown)
 
-    def _decode_all(self, frames: list[Frame]) -> None:
-        unpacker = self._unpacker
+    def _decode_all(self, unpacker: Unpacker, frames: list[Frame]) -> None:
         for item in unpacker:
             self._end = unpacker.tell()
             if item.__class__ not in _FRAMES:
@@ -164,11 +167,22 @@ class FrameReader:
             raise MuxError("something that is no frame")
         self._over = True
 
-    def _renew(self, beginning: bytes) -> None:
-        """A fresh decoder, which has seen the beginning of a frame."""
-        self._unpacker = self._fresh()
-        self._unpacker.feed(beginning)
-        self._fed, self._end = len(beginning), 0
+    def _begin(self) -> Unpacker:
+        """A decoder, which has seen whole frames at most."""
+        idle = _IDLE.setdefault(self._limits.value_bytes, [])
+        unpacker = self._unpacker = idle.pop() if idle else self._fresh()
+        self._fed = self._end = unpacker.tell()
+        return unpacker
+
+    def _let_go(self, unpacker: Unpacker, beginning: bytes, *, grown: bool) -> None:
+        """Do without the decoder; another takes the beginning of the next frame, if there is one."""
+        idle = _IDLE[self._limits.value_bytes]
+        if not grown and len(idle) < MOST_IDLE:
+            idle.append(unpacker)
+        self._unpacker = None
+        if beginning:
+            self._begin().feed(beginning)
+            self._fed += len(beginning)
 
     def _fresh(self) -> Unpacker:
         """A decoder that cannot be made to build more than a frame needs."""
@@ -184,5 +198,8 @@ class FrameReader:
             max_ext_len=0,
         )
 
+
+_IDLE: Final[dict[int, list[Unpacker]]] = {}
+"""Decoders that nobody uses, by the largest value that they take."""
 
 _FRAMES: Final = frozenset((Close, *(kind for kind, _ in _KINDS.values() if kind is not WireClose)))
