@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
 READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP
 WRITABLE: Final = select.EPOLLOUT
+ENDING: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 GONE: Final = select.EPOLLHUP | select.EPOLLERR
 
 EDGES_PER_TURN: Final = 256
@@ -50,6 +52,9 @@ class EdgePoller:
         self._loop = loop
         self._watches: dict[int, Watch] = {}
         self._epoll: select.epoll | None = None
+        self._edges: deque[tuple[Watch, int]] = deque()
+        self._after: list[Callable[[], None]] = []
+        self._is_dispatching = False
         self.wakeups = 0
 
     def watch(self, fd: int, on_edge: Callable[[int], None]) -> Watch:
@@ -83,6 +88,13 @@ class EdgePoller:
             self._epoll.unregister(fd)
         self._stop_if_unused()
 
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back once the edges that are being handed out all were; at any other time, in the next turn."""
+        if self._is_dispatching:
+            self._after.append(callback)
+        else:
+            self._loop.call_soon(callback)
+
     def _start(self) -> select.epoll:
         self._epoll = epoll = select.epoll()
         self._loop.add_reader(epoll.fileno(), self._wake)
@@ -101,9 +113,23 @@ class EdgePoller:
         self.wakeups += 1
         edges = self._epoll.poll(0, EDGES_PER_TURN)
         # Looked up before any is called: a callback may close a descriptor, and its number be given out anew.
-        for watch, events in [(self._watches[fd], events) for fd, events in edges]:
-            if watch.active:
-                watch.on_edge(events)
+        self._edges.extend([(self._watches[fd], events) for fd, events in edges])
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hand out the edges, which come once only: what one callback raises must not cost another its own."""
+        self._is_dispatching = True
+        try:
+            while self._edges:
+                watch, events = self._edges.popleft()
+                if watch.active:
+                    watch.on_edge(events)
+            while self._after:
+                self._after.pop()()
+        finally:
+            self._is_dispatching = False
+            if self._edges or self._after:
+                self._loop.call_soon(self._dispatch)
 
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, EdgePoller] = WeakKeyDictionary()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
 from guestmux_protocol.mux import RESET, Frame, Multiplexer, MuxError, Reset
+from guestmux_transport.edge import edge_poller
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.pipe_errors import PipeClosed
 
@@ -16,9 +18,6 @@ WRITE_BYTES: Final = 64 * 1024
 
 READ_BYTES: Final = 256 * 1024
 """Most read at a time: what a socket's buffer holds, so that bulk costs few turns of the loop."""
-
-BULK_BYTES: Final = 32 * 1024
-"""A read of so much is followed by a turn for others: what came has to be sent on before more is taken."""
 
 WRITES_PER_TURN: Final = 16
 """Writes of one turn of the loop, should the kernel take everything; then what came meanwhile has its turn."""
@@ -57,9 +56,12 @@ class MuxDriver:
         self.mux = mux
         self._on_frames = on_frames
         self._early = early
-        self._planned = False
-        self._blocked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._poller = edge_poller()
+        self._over: asyncio.Future[MuxEnd] = self._loop.create_future()
         self._sent = asyncio.Event()
+        self._is_planned = False
+        self._is_held = False
         self._ended = False
 
     def __repr__(self) -> str:
@@ -67,20 +69,34 @@ class MuxDriver:
 
     async def run(self) -> MuxEnd:
         """Receive and send until the connection is over. The pipe is left open, the queues as they are."""
-        sending = asyncio.ensure_future(self._send_when_blocked())
         try:
-            self.wake()
-            return await self._receive_all()
+            early, self._early = self._early, b""
+            if early:
+                self._hand_on(early)
+            if not self._over.done():
+                self.pipe.listen(self)
+                self.wake()
+            return await self._over
         finally:
+            self.pipe.listen(None)
+            self._over.cancel()
             self._ended = True
-            sending.cancel()
             self._sent.set()
 
     def wake(self) -> None:
         """Have what is queued sent: soon, and together with what is queued until then."""
-        if not self._planned and not self._ended:
-            self._planned = True
-            asyncio.get_running_loop().call_soon(self._send)
+        if not self._is_planned and not self._ended:
+            self._is_planned = True
+            self._poller.soon(self._send)
+
+    def readable(self) -> None:
+        """The pipe may be read; for the pipe."""
+        with _FaultsGoTo(self._over):
+            self._receive_some()
+
+    def writable(self) -> None:
+        """The pipe takes more; for the pipe."""
+        self.wake()
 
     def reset(self) -> None:
         """Tell the peer that no frame follows, and send none any more; the peer's bytes are still received."""
@@ -105,21 +121,31 @@ class MuxDriver:
         except PipeClosed:
             return
 
-    async def _receive_all(self) -> MuxEnd:
-        early, self._early = self._early, b""
-        if early and (end := self._take(early)):
-            return end
-        while data := await self.pipe.receive(READ_BYTES):
-            if end := self._take(data):
-                return end
-            if len(data) >= BULK_BYTES:
-                await asyncio.sleep(0)
-            while self.mux.role == "server" and self.mux.congested and not self.pipe.gone:
-                await self.sent()
-        return MuxEnd("the other side left")
+    def _receive_some(self) -> None:
+        """Hand on what there is, and go on in the next turn if that was much."""
+        budget = READ_BYTES
+        while not self._over.done() and not self._must_hold():
+            if budget <= 0:
+                self._loop.call_soon(self.readable)
+                return
+            if (data := self.pipe.receive_now(READ_BYTES)) is None:
+                return
+            if not data:
+                self._finish(MuxEnd("the other side left"))
+                return
+            budget -= len(data)
+            self._hand_on(data)
+            if not self.pipe.more:
+                return
 
-    def _take(self, data: bytes) -> MuxEnd | None:
-        """Hand on what is in `data`; how it ended, if it did."""
+    def _must_hold(self) -> bool:
+        """Whether a peer that reads no answers has to wait with its questions; _send() goes on."""
+        mux = self.mux
+        self._is_held = mux.role == "server" and mux.congested and not self.pipe.gone
+        return self._is_held
+
+    def _hand_on(self, data: bytes) -> None:
+        """Hand on the frames that end in `data`, and have the answers sent."""
         try:
             frames, broken = self.mux.receive(data), None
         except MuxError as error:
@@ -130,17 +156,23 @@ class MuxDriver:
         except MuxError as error:
             broken = broken or error
         if broken:
-            return MuxEnd(f"the other side broke the protocol: {broken.desc}", b"", violation=True)
-        if frames and isinstance(last := frames[-1], Reset):
-            return MuxEnd("the other side gave up the mux dialect", last.rest)
-        if not self._planned:
-            self._send()
-        return None
+            reason = f"the other side broke the protocol: {broken.desc}"
+            self._finish(MuxEnd(reason, b"", violation=True))
+        elif frames and isinstance(last := frames[-1], Reset):
+            self._finish(MuxEnd("the other side gave up the mux dialect", last.rest))
+        else:
+            self.wake()
+
+    def _finish(self, end: MuxEnd) -> None:
+        # At once: what is received from here on is no frame.
+        self.pipe.listen(None)
+        if not self._over.done():
+            self._over.set_result(end)
 
     def _send(self) -> None:
-        self._planned = False
+        self._is_planned = False
         if self._ended or self.pipe.pending:
-            return
+            return  # writable() will be called
         pipe, mux = self.pipe, self.mux
         for _ in range(WRITES_PER_TURN):
             data = mux.bytes_to_send(WRITE_BYTES)
@@ -148,18 +180,28 @@ class MuxDriver:
                 break
             pipe.write(data)
             if pipe.pending:
-                self._blocked.set()
                 break
         else:
-            self.wake()
+            self._is_planned = True
+            self._loop.call_soon(self._send)
         self._sent.set()
+        if self._is_held and not mux.congested:
+            self._is_held = False
+            self._loop.call_soon(self.readable)
 
-    async def _send_when_blocked(self) -> None:
-        try:
-            while True:
-                await self._blocked.wait()
-                await self.pipe.flush()
-                self._blocked.clear()
-                self._send()
-        except PipeClosed:
-            self._sent.set()  # receiving sees the end as well
+
+class _FaultsGoTo:
+    """Hands what is raised in the block to whoever awaits a future: the caller is the loop, and could only log it."""
+
+    def __init__(self, future: asyncio.Future[MuxEnd]) -> None:
+        self._future = future
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None or self._future.done():
+            return False
+        self._future.set_exception(error)
+        return True

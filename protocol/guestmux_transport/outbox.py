@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-OWN_PIECE = 256 * 1024
-"""Bytes from which on a write is kept as it is: copying it would take its memory twice, and shrinking the copy as it is
-sent leaves the allocator with holes that stay."""
+OWN_PIECE = 32 * 1024
+"""Bytes from which on a write is kept as it is: a port takes no more at a time. To copy large ones would take their
+memory twice, and shrinking the copy as it is sent leaves the allocator with holes that stay."""
 
 
 class Outbox:

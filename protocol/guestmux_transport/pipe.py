@@ -7,9 +7,9 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
-from guestmux_transport.edge import GONE, READABLE, WRITABLE
+from guestmux_transport.edge import ENDING, GONE, READABLE, WRITABLE
 from guestmux_transport.outbox import Outbox
 from guestmux_transport.pipe_errors import PipeClosed
 
@@ -37,6 +37,16 @@ UNANSWERED_BYTES: Final = 4096
 logger = logging.getLogger(__name__)
 
 
+class Listener(Protocol):
+    """Who is called as a pipe's state changes, for those to whom a task's wake-up for each is too slow."""
+
+    def readable(self) -> None:
+        """receive_now() may give something."""
+
+    def writable(self) -> None:
+        """Nothing is pending any more."""
+
+
 class Pipe:
     """One connection, over a non-blocking descriptor that somebody else watches and hands the edges of.
 
@@ -56,6 +66,7 @@ class Pipe:
         name: the address, for logs.
         received: bytes that receive() gave so far.
         unanswered: what receive() gave from the last 0xFF on, as long as nothing was written since.
+        more: whether receive_now() may give more before the listener is told; else it will be.
     """
 
     def __init__(
@@ -72,6 +83,7 @@ class Pipe:
         self.name = name
         self.received = 0
         self.unanswered = b""
+        self.more = True
         self._fd = fd
         self._on_close = on_close
         self._half_close = half_close
@@ -84,6 +96,8 @@ class Pipe:
         self._gone = asyncio.Event()
         self._closed = False
         self._at_end = False
+        self._is_ending = False
+        self._listener: Listener | None = None
         self._steps_left = STEPS_PER_TURN
         self._flush_planned = False
 
@@ -124,6 +138,27 @@ class Pipe:
             await self._readable.wait()
         self.received += len(data)
         self._remember(data)
+        return data
+
+    def listen(self, listener: Listener | None) -> None:
+        """Tell a listener what happens from now on, instead of a task that waits in receive(); None to end that."""
+        self._listener = listener
+        self.more = True
+        self._readable.set()
+        self._tell_readable()
+
+    def receive_now(self, most: int = READ_BYTES) -> bytes | None:
+        """Give the next bytes if there are any.
+
+        Args:
+            most: bytes; what the owner of the descriptor read already comes as it is.
+
+        Returns:
+            Some bytes, b"" when the other side will send no more, None when there are none yet.
+        """
+        data = self._take(most)
+        if data:
+            self.received += len(data)
         return data
 
     def write(self, data: bytes) -> None:
@@ -202,11 +237,15 @@ class Pipe:
     def edge(self, events: int) -> None:
         """Take a change of the descriptor's readiness. For the descriptor's owner."""
         if events & (READABLE | GONE):
+            self._is_ending = self._is_ending or bool(events & ENDING)
             self._readable.set()
         if events & GONE:
             self.lose()
-        elif events & WRITABLE:
+            return
+        if events & WRITABLE:
             self._flush_some()
+        if events & READABLE and self._listener is not None:
+            self._listener.readable()
 
     def lose(self) -> None:
         """The other side is gone: nothing can be sent any more. What it sent before may still be received."""
@@ -214,6 +253,7 @@ class Pipe:
         self._gone.set()
         self._drained.set()
         self._readable.set()
+        self._tell_readable()
 
     def detach(self, leftovers: Iterable[bytes]) -> None:
         """The other side left a descriptor that lives on, which is not touched again.
@@ -224,6 +264,11 @@ class Pipe:
         self._leftovers.extend(leftovers)
         self._end_reading()
         self.lose()
+
+    def _tell_readable(self) -> None:
+        # Not at once: whoever found out is in the middle of something.
+        if self._listener is not None:
+            asyncio.get_running_loop().call_soon(self._listener.readable)
 
     def _remember(self, untrusted_data: bytes) -> None:
         mark = untrusted_data.rfind(b"\xff")
@@ -236,6 +281,7 @@ class Pipe:
 
     def _take(self, most: int) -> bytes | None:
         """The next bytes, b"" at the end, None when there are none yet."""
+        self.more = True
         if self._leftovers:
             return self._leftovers.popleft()
         data = self._read(most)
@@ -251,12 +297,16 @@ class Pipe:
             return b""
         self._readable.clear()
         try:
-            return os.read(self._fd, most)
+            data = os.read(self._fd, most)
         except BlockingIOError:
+            self.more = False
             return None
         except OSError as error:
             self._broke(error)
             return b""
+        # What a socket has it gives at once; a device gives a page at a time.
+        self.more = len(data) == most or not self._half_close or self._is_ending
+        return data
 
     def _end_reading(self) -> None:
         self._at_end = True
@@ -305,6 +355,8 @@ class Pipe:
         if taken == whole and self._outbox:
             self._plan_flush()
         self._drained.set()
+        if not self._outbox and self._listener is not None:
+            self._listener.writable()
 
     async def _wait_pending(self, most: int) -> None:
         while not self._gone.is_set():
