@@ -104,7 +104,7 @@ class Inbound:
         self._handlers = {
             Data: self._streams.data,
             Credit: self._credited,
-            Close: self._streams.closed,
+            Close: self._closed,
             Reset: _pass,
         }
         if self._role == "asker":
@@ -163,9 +163,17 @@ class Inbound:
         return cancel if cancel.id in self._asked else None
 
     def _credited(self, credit: Credit) -> Frame | None:
-        if credit.stream > self._asked.last:
-            raise MuxError(f"CREDIT for stream {credit.stream}, which was not opened")
+        self._check_opened(credit)
         return self._streams.credit(credit)
+
+    def _closed(self, close: Close) -> Frame | None:
+        self._check_opened(close)
+        return self._streams.closed(close)
+
+    def _check_opened(self, frame: Credit | Close) -> None:
+        """What is for a stream that is over may have crossed its end; for one that never was it cannot."""
+        if frame.stream > self._asked.last:
+            raise MuxError(f"{type(frame).__name__.upper()} for stream {frame.stream}, which was not opened")
 
 
 def _pass(frame: Frame) -> Frame:
