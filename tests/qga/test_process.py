@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from guestmux_protocol.guest import GUEST
 from tests.support.agents import OURS, STOCK, AgentProcess, Client, run_agent
 from tests.support.pipes import pty_pair
 from tests.support.qemu_ga import QEMU_GA
@@ -91,7 +92,10 @@ def test_the_file_that_qemus_own_test_dumps(tmp_path: Path) -> None:
 
 def test_every_command_is_listed() -> None:
     listed = run_agent(OURS, "-b", "help").stdout.split()
-    assert {"guest-ping", "guest-exec", "guest-get-users", "guest-fsfreeze-thaw"} <= set(listed)
+    assert {"guest-ping", "guest-exec", "guest-get-users", "guest-fsfreeze-thaw", "guest-file-stat"} <= set(
+        listed
+    )
+    assert not {name for name, command in GUEST.items() if command.stream} & set(listed)
     assert listed == sorted(listed)
 
 
