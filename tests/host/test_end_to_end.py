@@ -27,6 +27,11 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="the system agent needs root"),
 ]
 
+SCRIPT = "cat; echo err >&2; exit 7"
+
+MUCH = 100_000_000
+"""Bytes: many windows of a stream."""
+
 BIG = 6_000_000
 """Bytes: several memory files on D-Bus."""
 
@@ -58,14 +63,17 @@ def eventd(bus: PrivateBus, logind: StandinLogind, session: str) -> Iterator[Eve
 async def agent(
     bus: PrivateBus, guest: guestmux.Guest, *options: str, **variables: str
 ) -> AsyncIterator[None]:
-    """Run one of the stock agents, from when it is registered on."""
+    """Run one of the stock agents, from when it serves streams on."""
     environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nosuch", **variables}
     command = [sys.executable, "-m", "guestmux_session", "--bus", bus.address, *options]
     async with (
         guest.events("AGENT_REGISTERED") as stream,
         await anyio.open_process(command, env=environment, stdout=DEVNULL, stderr=DEVNULL) as process,
     ):
-        await anext(stream)
+        async for item in stream:
+            # It registers with what D-Bus carries, and is told of anew when it has a channel.
+            if isinstance(item, guestmux.Event) and "guest-exec-attach" in item.data["commands"]:
+                break
         yield
         process.terminate()
         await process.wait()
@@ -104,8 +112,7 @@ async def run(address: str, *arguments: str, given: bytes = b"") -> tuple[int, b
 
 
 async def test_exec(guest: str, session: str) -> None:
-    script = "cat; echo err >&2; exit 7"
-    assert await run(guest, "exec", "sh", "-c", script, given=b"in") == (7, b"in", b"err\n")
+    assert await run(guest, "exec", "sh", "-c", SCRIPT, given=b"in") == (7, b"in", b"err\n")
     everywhere = ("-s", session), ("-s", "user:alice")
     for where in everywhere:
         assert (await run(guest, "exec", *where, "sh", "-c", "echo $WHO"))[1] == b"alice\n"
@@ -115,6 +122,51 @@ async def test_exec(guest: str, session: str) -> None:
     assert await run(guest, "exec", "cat", given=content) == (0, content, b"")
     status, out, _ = await run(guest, "exec", "-t", "-n", "-s", "user:alice", "--", "stty", "size")
     assert (status, out) == (0, b"24 80\r\n")
+
+
+async def test_processes_by_streams(guest: str, session: str) -> None:
+    async with guestmux.connect(guest) as connected:
+        assert connected.dialect == "mux"
+        for where in (None, session):
+            async with await connected.exec(["sh", "-c", SCRIPT], session=where) as process:
+                assert "AttachedProcess" in repr(process)
+                await process.stdin.send(b"in\n")
+                assert await process.stdout.receive() == b"in\n"
+                await process.stdin.aclose()
+                done = await process.communicate()
+            assert (done.stdout, done.stderr, done.exit.code) == (b"", b"err\n", 7)
+        content = os.urandom(BIG)
+        assert (await connected.run(["cat"], stdin=content)).stdout == content
+        assert (await connected.run(["true"], stdin=content)).exit.code == 0
+
+
+async def test_a_process_waits_for_who_takes_its_output(guest: str) -> None:
+    """Nobody takes what `yes` writes, so it stops, and others have the connection for themselves."""
+    async with (
+        guestmux.connect(guest) as connected,
+        await connected.exec(["yes"]) as process,
+    ):
+        done = await connected.run(["head", "-c", str(MUCH), "/dev/zero"])
+        assert len(done.stdout) == MUCH
+        await process.kill()
+        assert len(await process.stdout.read()) < MUCH / 10
+        assert (await process.wait()).signal == signal.SIGKILL
+
+
+async def test_a_terminal_by_streams(guest: str) -> None:
+    size = guestmux.TerminalSize(rows=11, columns=22, type="vt100")
+    script = "trap 'stty size; exit 4' WINCH; stty size; read line; read line"
+    async with (
+        guestmux.connect(guest) as connected,
+        await connected.exec(["sh", "-c", script], terminal=size) as process,
+    ):
+        shown = b""
+        while b"11 22" not in shown:
+            shown += await process.stdout.receive()
+        await process.resize(33, 44)
+        assert b"33 44" in await process.stdout.read()
+        assert await process.stderr.read() == b""
+        assert (await process.wait()).code == 4
 
 
 async def test_exec_is_interrupted(guest: str) -> None:
