@@ -8,7 +8,7 @@ import anyio
 
 from guestmux_session.backoff import Backoff
 from guestmux_session.channel import Channel
-from guestmux_session.errors import AgentError, ManagerRefused, NotRegistered
+from guestmux_session.errors import AgentError, AlreadyRegistered, ManagerRefused, NotRegistered
 from guestmux_session.manager import Manager
 from guestmux_session.news import News
 from guestmux_session.serving import Serving
@@ -56,7 +56,7 @@ class ChannelKeeper:
             path: the registered agent's object.
 
         Raises:
-            AgentError: eventd left, did not answer, does not make sense, or knows of no registration.
+            AgentError: eventd left, did not answer, does not make sense, or has another view of the registration.
         """
         if self._max_streams is None or self.channel is not None:
             return
@@ -66,7 +66,7 @@ class ChannelKeeper:
             self.channel = Channel(
                 connection, self._serving, self._max_streams, self._manager.changed.beat, self._complain
             )
-        except NotRegistered:
+        except (NotRegistered, AlreadyRegistered):
             raise
         except ManagerRefused as error:
             self._news.tell(f"no channel, D-Bus alone: {error}")

@@ -203,6 +203,8 @@ class Membership:
         except NotRegistered:
             return  # it lost the channel first
         except AgentError as error:
+            if self.manager.owner is None:
+                return
             self._news.tell(f"eventd did not take the registration back: {error}", logging.WARNING)
 
     def _is_manager(self, unique_name: str) -> bool:
