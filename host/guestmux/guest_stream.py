@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from anyio.abc import ByteStream
@@ -27,15 +28,17 @@ class GuestStream(ByteStream):
         stream: the stream of the connection.
         command: what opened it, for messages.
         reply: what the guest answered.
+        why_lost: tells why the connection ended, when it did.
 
     Attributes:
         reply: what the guest answered when it opened the stream, as JSON values.
     """
 
-    def __init__(self, stream: MuxStream, command: str, reply: Any) -> None:
+    def __init__(self, stream: MuxStream, command: str, reply: Any, why_lost: Callable[[], str]) -> None:
         self.reply = reply
         self._stream = stream
         self._command = command
+        self._why_lost = why_lost
 
     def __repr__(self) -> str:
         return f"<GuestStream {self._command} {self._stream!r}>"
@@ -52,7 +55,7 @@ class GuestStream(ByteStream):
         try:
             return await self._stream.receive(max_bytes)
         except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
 
     async def send(self, item: bytes) -> None:
         """Send all of it; waits until the guest has room. Raises what `receive` raises, but for EndOfStream.
@@ -63,7 +66,7 @@ class GuestStream(ByteStream):
         try:
             await self._stream.send(item)
         except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
 
     async def send_eof(self) -> None:
         """Say that nothing follows. What the guest sends may still be received."""
@@ -82,7 +85,7 @@ class GuestStream(ByteStream):
         try:
             untrusted_value = await self._stream.result()
         except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
         try:
             return None if untrusted_value is None else decode(untrusted_value)
         except JsonError as error:
@@ -96,8 +99,7 @@ class GuestStream(ByteStream):
         """End the stream. Where the guest still sends, or we did not say `send_eof`, it is told that we gave up."""
         await self._stream.aclose()
 
-
-def _translated(error: mux_errors.StreamFailed | mux_errors.MuxLost) -> Exception:
-    if isinstance(error, mux_errors.StreamFailed):
-        return StreamFailed(error.error_class, error.desc, error.party)
-    return ConnectionLost(str(error))
+    def _translated(self, error: mux_errors.StreamFailed | mux_errors.MuxLost) -> Exception:
+        if isinstance(error, mux_errors.StreamFailed):
+            return StreamFailed(error.error_class, error.desc, error.party)
+        return ConnectionLost(self._why_lost())

@@ -74,7 +74,7 @@ class MuxTalk:
         )
         self._on_events = on_events
         self._settled = settled
-        self._over = False
+        self._why_over = ""
         self._latest = 0
         self._acknowledged = 0
         self._acknowledging: asyncio.TimerHandle | None = None
@@ -85,7 +85,7 @@ class MuxTalk:
     @property
     def ready(self) -> bool:
         """Whether a call can be sent now."""
-        return self._connection.end is None and not self._over
+        return self._connection.end is None and not self._why_over
 
     @property
     def calls(self) -> int:
@@ -95,16 +95,18 @@ class MuxTalk:
 
     async def run(self) -> TalkEnd:
         """Take what comes until it ends; calls and streams fail then."""
-        ended = TalkEnd(CUT_OFF, b"")
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, tasks.cancel_scope)
-            end = await self._connection.run()
-            tasks.cancel_scope.cancel()
-            ended = TalkEnd(RESTARTED if end.reset_rest is not None else HUNG_UP, end.reset_rest)
-            logger.debug("%s: %s", self._pipe.name, end.reason)
-        if self._acknowledging is not None:
-            self._acknowledging.cancel()
-        return ended
+        rest: bytes | None = b""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch, tasks.cancel_scope)
+                end = await self._connection.run()
+                tasks.cancel_scope.cancel()
+                rest = end.reset_rest
+                logger.debug("%s: %s", self._pipe.name, end.reason)
+        finally:
+            if self._acknowledging is not None:
+                self._acknowledging.cancel()
+        return TalkEnd(self._why_lost(), rest)
 
     async def call(
         self, command: str, arguments: dict[str, Any], convert: Callable[[Any], Any] | None = None
@@ -119,8 +121,8 @@ class MuxTalk:
             return await self._connection.call(command, encode(arguments), convert=read)
         except MuxRefused as error:
             raise refusal(error.error_class, error.desc) from None
-        except MuxLost as error:
-            raise ConnectionLost(f"{error}; {MAY_HAVE_RUN}") from None
+        except MuxLost:
+            raise ConnectionLost(f"{self._why_lost()}; {MAY_HAVE_RUN}") from None
 
     async def open(self, command: str, arguments: dict[str, Any]) -> GuestStream:
         """See `Link.open`."""
@@ -128,18 +130,23 @@ class MuxTalk:
             stream = await self._connection.open(command, encode(arguments))
         except MuxRefused as error:
             raise refusal(error.error_class, error.desc) from None
-        except MuxLost as error:
-            raise ConnectionLost(f"{error}; {MAY_HAVE_RUN}") from None
+        except MuxLost:
+            raise ConnectionLost(f"{self._why_lost()}; {MAY_HAVE_RUN}") from None
         try:
-            return GuestStream(stream, command, _read(command, stream.reply))
+            return GuestStream(stream, command, _read(command, stream.reply), self._why_lost)
         except UnexpectedReply:
             stream.give_up()
             raise
 
     def fail_calls(self, reason: str) -> None:
         """No reply will come to what was asked, and nothing to streams."""
-        self._over = True
+        self._why_over = self._why_over or reason
         self._connection.fail(reason)
+
+    def _why_lost(self) -> str:
+        if self._why_over or self._connection.end is None:
+            return self._why_over or HUNG_UP
+        return HUNG_UP if self._connection.end.reset_rest is None else RESTARTED
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
         """End it when a frame breaks off."""

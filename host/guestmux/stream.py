@@ -149,7 +149,9 @@ class EventStream:
     @property
     def settled(self) -> int | None:
         """The event of its journal up to which its consumer is done; None: with everything that came."""
-        return None if self._idle and not self._queue else self._settled
+        if self._idle and not self._queue:
+            return None
+        return max(self._settled, self._given - 1)
 
     def feed(self, events: Iterable[SizedEvent]) -> None:
         """Take events from the guest."""

@@ -60,6 +60,34 @@ def test_errors_come_out_as_they_are(guest: blocking.Guest) -> None:
         guest.notify("summary")
 
 
+@pytest.mark.parametrize("dialect", ["mux"])
+def test_streams(guest: blocking.Guest, remote: RemoteControl) -> None:
+    remote.standin.streams["x"] = lambda stream: stream.accept({"size": 3})
+    with guest.stream("x", path="/a") as stream:
+        (opened,) = remote.standin.opened["x"]
+        assert stream.reply == {"size": 3}
+        stream.send(b"to the guest")
+        stream.send_eof()
+        guest.ping()
+        assert opened.received == b"to the guest"
+        remote.call(opened.send, b"one")
+        assert stream.receive(2) == b"on"
+        remote.call(opened.close, {"bytes": 3})
+        assert list(stream) == [b"e"]
+        assert stream.receive() == b""
+        assert stream.result() == {"bytes": 3}
+        assert "blocking" in repr(stream)
+    with guest.stream("x") as stream:
+        stream.fail("no")
+        stream.close()
+
+
+def test_a_guest_without_streams(guest: blocking.Guest, dialect: str) -> None:
+    assert guest.has_streams == (dialect == "mux")
+    with pytest.raises((guestmux.NoStreams, guestmux.CommandNotFound)):
+        guest.stream("x")
+
+
 def test_events(guest: blocking.Guest, remote: RemoteControl) -> None:
     remote.standin.sessions = [session("c2")]
     with guest.events("SESSION_*") as stream:

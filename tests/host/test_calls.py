@@ -14,7 +14,7 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
 
 pytestmark = pytest.mark.anyio
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 JSON_ONLY = pytest.mark.parametrize("dialect", ["qmp", "qga"])
 QGA_ONLY = pytest.mark.parametrize("dialect", ["qga"])
 
@@ -175,7 +175,7 @@ async def test_garbage_costs_nothing_else(
                 continue
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_calls_overtake_each_other(guest: guestmux.Guest, standin: StandInGuest) -> None:
     standin.commands["slow"] = lambda _: SILENCE
     async with asyncio.TaskGroup() as tasks:
@@ -206,7 +206,7 @@ async def test_a_call_under_way_when_the_connection_ends(
     await guest.ping()
 
 
-@QMP_ONLY
+@CONCURRENT
 @pytest.mark.parametrize("half", [b"", b'{"return": {"a": "cut of'])
 async def test_a_call_under_way_when_the_guest_restarts(
     guest: guestmux.Guest, standin: StandInGuest, half: bytes

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 Cli = Callable[..., Awaitable[tuple[int, str, str]]]
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 EVIL = "\x1b]0;owned\x07\x1b[2J[red]x[/red]\u202egnp.exe\r\n\x9b"
 
 

@@ -18,7 +18,7 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
 
 pytestmark = pytest.mark.anyio
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 JSON_ONLY = pytest.mark.parametrize("dialect", ["qmp", "qga"])
 MUX_ONLY = pytest.mark.parametrize("dialect", ["mux"])
 QGA_ONLY = pytest.mark.parametrize("dialect", ["qga"])
@@ -164,7 +164,7 @@ async def test_resumes_after_the_connection_was_lost(guest: guestmux.Guest, stan
     assert reconnected.snapshot.sessions[0].locked
 
 
-@QMP_ONLY
+@CONCURRENT
 @pytest.mark.parametrize("half", [b"", b'{"event": "SESSION_L'])
 async def test_resumes_after_the_guest_restarted(
     guest: guestmux.Guest, standin: StandInGuest, half: bytes
@@ -180,7 +180,7 @@ async def test_resumes_after_the_guest_restarted(
     assert not items[2].resumed
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_a_guest_that_went_back_in_time(guest: guestmux.Guest, standin: StandInGuest) -> None:
     """A virtual machine reset to an earlier snapshot of its memory: the same journal, with fewer events."""
     async with guest.events() as stream:
@@ -210,7 +210,7 @@ async def test_a_silent_restart_is_found_out(standin: StandInGuest) -> None:
     await asyncio.wait([keeper])
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_a_guest_that_fell_silent_is_given_up(
     standin: StandInGuest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest
 
 pytestmark = pytest.mark.anyio
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 
 
 async def test_what_is_written_is_read(stock: str, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_what_is_not_there(stock: str) -> None:
             await guest.read_file("/nosuch")
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_a_session_opens_it(guest: guestmux.Guest, standin: StandInGuest) -> None:
     standin.commands["guest-file-open"] = lambda _: 5
     standin.commands["guest-file-close"] = lambda _: {}
@@ -66,7 +66,7 @@ async def test_a_session_opens_it(guest: guestmux.Guest, standin: StandInGuest) 
     assert (await standin.until_asked("guest-file-close")).arguments == {"handle": 5}
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_it_is_closed_whatever_happens(guest: guestmux.Guest, standin: StandInGuest) -> None:
     standin.commands["guest-file-open"] = lambda _: 5
 
@@ -83,7 +83,7 @@ async def test_it_is_closed_whatever_happens(guest: guestmux.Guest, standin: Sta
             pass
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_a_pipe_that_is_full(guest: guestmux.Guest, standin: StandInGuest) -> None:
     taken = iter([3, 0, 2])
     standin.commands["guest-file-open"] = lambda _: 5
@@ -97,7 +97,7 @@ async def test_a_pipe_that_is_full(guest: guestmux.Guest, standin: StandInGuest)
     assert sent == [b"12345", b"45", b"45"]
 
 
-@QMP_ONLY
+@CONCURRENT
 @pytest.mark.parametrize(
     "answer", [{}, {"count": 1, "eof": False, "buf-b64": "?"}, {"count": 1, "eof": False, "buf-b64": "A"}]
 )

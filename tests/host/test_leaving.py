@@ -13,7 +13,7 @@ from tests.support.standin_guest import SILENCE, Refused, StandInGuest
 
 pytestmark = pytest.mark.anyio
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ async def test_nobody_answers_any_more(guest: guestmux.Guest, standin: StandInGu
     assert standin.requests["guest-shutdown"][0].arguments == {"mode": "reboot"}
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_the_guest_begins_anew(guest: guestmux.Guest, standin: StandInGuest) -> None:
     def reboot(_: dict[str, Any]) -> Any:
         standin.restart()

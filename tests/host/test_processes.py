@@ -18,7 +18,7 @@ from tests.support.verb_guest import VerbGuest, verb_guest
 
 pytestmark = pytest.mark.anyio
 
-QMP_ONLY = pytest.mark.parametrize("dialect", ["qmp"])
+CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_a_grandchild_with_the_pipe_is_not_waited_for(guest: guestmux.Gues
     assert done.exit.code == 5
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_nothing_is_read_that_nobody_takes(
     guest: guestmux.Guest, standin: VerbGuest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +116,7 @@ async def test_nothing_is_read_that_nobody_takes(
         assert await process.stdout.receive() == b"two\n"
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_the_guest_goes(guest: guestmux.Guest, standin: VerbGuest) -> None:
     async with await guest.exec(["cat"]) as process:
         await standin.until_asked("guest-exec-read")
@@ -128,7 +128,7 @@ async def test_the_guest_goes(guest: guestmux.Guest, standin: VerbGuest) -> None
         await standin.stop()
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_its_input_may_be_left(guest: guestmux.Guest) -> None:
     done = await guest.run(["true"], stdin=b"x" * 1_000_000)
     assert done.exit.code == 0
@@ -139,7 +139,7 @@ async def test_what_cannot_be_started(guest: guestmux.Guest) -> None:
         await guest.exec(["/nosuch"])
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_where_nothing_runs_live(guest: guestmux.Guest, standin: StandInGuest) -> None:
     def refuse(_: dict[str, Any]) -> Any:
         raise Refused("The command guest-exec-live has not been found", "CommandNotFound")
@@ -153,7 +153,7 @@ async def test_where_nothing_runs_live(guest: guestmux.Guest, standin: StandInGu
             await guest.exec(["cat"], **needs)
 
 
-@QMP_ONLY
+@CONCURRENT
 async def test_policy_is_not_gone_around(guest: guestmux.Guest, standin: StandInGuest) -> None:
     def refuse(_: dict[str, Any]) -> Any:
         raise Refused("Command guest-exec-live has been disabled", "CommandNotFound")

@@ -54,6 +54,7 @@ class StandInGuest:
         streams: what takes a stream, by command; it accepts or raises.
         opened: all streams that came, by command.
         mux: the connection once it speaks mux.
+        can_mux: whether a host may go over.
         journal: the events so far, all of one epoch.
         epoch: the journal's identity.
     """
@@ -68,7 +69,7 @@ class StandInGuest:
         self.streams: dict[str, Callable[[StandInStream], None]] = {}
         self.opened: dict[str, list[StandInStream]] = defaultdict(list)
         self.mux: StandInMux | None = None
-        self._can_mux = dialect == "mux"
+        self.can_mux = dialect == "mux"
         self._new_dialect = DIALECTS[dialect]
         self._dialect = self._new_dialect()
         self._writer: asyncio.StreamWriter | None = None
@@ -247,7 +248,7 @@ class StandInGuest:
             self.send_event(event)
 
     def _upgrade(self, _: dict[str, Any]) -> Any:
-        if not self._can_mux:
+        if not self.can_mux:
             raise Refused(f"The command {UPGRADE} has not been found", "CommandNotFound")
         return {"version": 1}
 

@@ -33,6 +33,7 @@ class StandInStream:
         request: the command and its arguments.
         received: bytes from the host so far.
         closed: the host's CLOSE.
+        number: its id.
     """
 
     def __init__(self, mux: Multiplexer, opened: Open, flush: Callable[[], None]) -> None:
@@ -40,32 +41,32 @@ class StandInStream:
         self.received = bytearray()
         self.closed: Close | None = None
         self._mux = mux
-        self._number = opened.stream
+        self.number = opened.stream
         self._flush = flush
 
     @property
     def room(self) -> int:
         """Bytes that the host takes now."""
-        return self._mux.sendable(self._number)
+        return self._mux.sendable(self.number)
 
     def accept(self, value: Any = None, credit: int = 1 << 20) -> None:
-        self._mux.reply(self._number, encode({} if value is None else value), credit=credit)
+        self._mux.reply(self.number, encode({} if value is None else value), credit=credit)
         self._flush()
 
     def send(self, data: bytes) -> None:
-        self._mux.send(self._number, data)
+        self._mux.send(self.number, data)
         self._flush()
 
     def grant(self, count: int) -> None:
-        self._mux.grant(self._number, count)
+        self._mux.grant(self.number, count)
         self._flush()
 
     def close(self, value: Any = None) -> None:
-        self._mux.close(self._number, None, None if value is None else encode(value))
+        self._mux.close(self.number, None, None if value is None else encode(value))
         self._flush()
 
     def fail(self, desc: str, error_class: str = "GenericError") -> None:
-        self._mux.close(self._number, Failure(error_class, desc, "agent"))
+        self._mux.close(self.number, Failure(error_class, desc, "agent"))
         self._flush()
 
 
