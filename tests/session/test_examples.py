@@ -1,5 +1,6 @@
 """The examples run as they are."""
 
+import json
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from guestmux_transport.errors import CallError
+from guestmux_transport.mux_errors import MuxRefused
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.standin_manager import StandinManager, standin_manager
 
@@ -21,9 +23,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @asynccontextmanager
-async def example(system_bus: PrivateBus, name: str) -> AsyncIterator[StandinManager]:
+async def example(
+    system_bus: PrivateBus, name: str, *, channel_out: str = ""
+) -> AsyncIterator[StandinManager]:
     environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": system_bus.address}
-    async with standin_manager(system_bus.address) as manager:
+    async with standin_manager(system_bus.address, channel_out=channel_out) as manager:
         command = [sys.executable, str(EXAMPLES / name)]
         async with await anyio.open_process(command, env=environment, stdout=DEVNULL, stderr=None) as process:
             try:
@@ -45,3 +49,17 @@ async def test_the_agent_of_plain_messages(system_bus: PrivateBus) -> None:
     async with example(system_bus, "bare_dbus_agent.py") as manager:
         agent = await manager.agent("org.example.hostname")
         assert await manager.call(agent, "__org.example_hostname") == socket.gethostname()
+
+
+async def test_the_log_tail(system_bus: PrivateBus, tmp_path: Path) -> None:
+    (log := tmp_path / "log").write_bytes(b"x" * 50 + b"old")
+    async with example(system_bus, "log_tail_agent.py", channel_out="ha{sv}") as manager:
+        channel = await manager.channel()
+        with pytest.raises(MuxRefused, match="cannot open /nowhere: No such file"):
+            await channel.open("__org.example_tail", {"path": "/nowhere"})
+        async with await channel.open("__org.example_tail", {"path": str(log), "back": 3}) as stream:
+            assert json.loads(stream.reply) == {"size": 53}
+            assert await stream.receive() == b"old"
+            with log.open("ab") as file:
+                file.write(b"new")
+            assert await stream.receive() == b"new"
