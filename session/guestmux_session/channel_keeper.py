@@ -43,6 +43,7 @@ class ChannelKeeper:
         self._news = news
         self._complain = complain
         self._backoff = Backoff()
+        self._owner: str | None = None
 
     @property
     def lost_reason(self) -> str | None:
@@ -50,7 +51,7 @@ class ChannelKeeper:
         return self.channel.lost_reason if self.channel is not None else None
 
     async def enter(self, path: str) -> None:
-        """Ask for a channel, unless there is one.
+        """Ask for a channel, unless there is one with this eventd.
 
         Args:
             path: the registered agent's object.
@@ -58,11 +59,14 @@ class ChannelKeeper:
         Raises:
             AgentError: eventd left, did not answer, does not make sense, or has another view of the registration.
         """
-        if self._max_streams is None or self.channel is not None:
+        owner = self._manager.owner
+        if self._max_streams is None or (self.channel and not self.lost_reason and self._owner == owner):
             return
+        await self.leave("another takes its place")
         self._backoff.attempt()
         try:
             connection = await self._manager.acquire_channel(path)
+            self._owner = owner
             self.channel = Channel(
                 connection, self._serving, self._max_streams, self._manager.changed.beat, self._complain
             )

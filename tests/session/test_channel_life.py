@@ -217,26 +217,42 @@ async def test_other_commands_keep_the_channel(system_bus: PrivateBus, running: 
         assert len(manager.channels) == 1
 
 
+async def test_a_channel_that_ends_as_commands_change_is_replaced(
+    system_bus: PrivateBus, running: Running
+) -> None:
+    clock = Clock(bus=system_bus.address)
+    async with standin_manager(system_bus.address, channel_out=CHANNEL) as manager, running(clock):
+        channel = await manager.channel()
+        await clock.until_registered()
+        channel.close()
+        clock.withdraw(QuietClock(bus=system_bus.address))
+        again = await manager.channel(2)
+        with pytest.raises(MuxRefused, match="tick has not been found"):
+            await again.call("__org.example_tick")
+        assert await entries(manager, 4) == ["registered", "channel", "registered", "channel"]
+        assert await clock.ticked(Tick(count=1)) == 1
+
+
 HELLO = encode(Hello(1, 65536, 1 << 20, 1024, 256))
 REQUEST = Request(1, "__org.example_tick", b"{}", b"{}")
 
 
-@pytest.mark.parametrize(
-    "untrusted_bytes",
-    [
-        b"no frame",
-        b"\xff",
-        HELLO + b"\xc1",
-        HELLO + encode(Reply(1, b"1")),
-        HELLO + encode(Data(1, b"x")),
-        HELLO + encode(Close(1)),
-        HELLO + encode(Ack(1, 1)),
-        HELLO + encode(Nak(1, "X", "x")),
-        HELLO + encode(REQUEST) + encode(REQUEST),
-        HELLO + HELLO,
-        encode(REQUEST),
-    ],
-)
+VIOLATIONS = {
+    "no frame": b"no frame",
+    "reset": b"\xff",
+    "no msgpack": HELLO + b"\xc1",
+    "a server's frame": HELLO + encode(Reply(1, b"1")),
+    "data of no stream": HELLO + encode(Data(1, b"x")),
+    "end of no stream": HELLO + encode(Close(1)),
+    "no event to acknowledge": HELLO + encode(Ack(1, 1)),
+    "no event to refuse": HELLO + encode(Nak(1, "X", "x")),
+    "an id twice": HELLO + encode(REQUEST) + encode(REQUEST),
+    "greeted twice": HELLO + HELLO,
+    "asked before greeted": encode(REQUEST),
+}
+
+
+@pytest.mark.parametrize("untrusted_bytes", VIOLATIONS.values(), ids=VIOLATIONS)
 async def test_whatever_breaks_the_rules_ends_it(
     system_bus: PrivateBus, running: Running, caplog: pytest.LogCaptureFixture, untrusted_bytes: bytes
 ) -> None:
