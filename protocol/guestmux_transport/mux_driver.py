@@ -175,10 +175,10 @@ class MuxDriver:
             return  # writable() will be called
         pipe, mux = self.pipe, self.mux
         for _ in range(WRITES_PER_TURN):
-            data = mux.bytes_to_send(WRITE_BYTES)
-            if not data:
+            pieces = mux.pieces_to_send(WRITE_BYTES)
+            if not pieces:
                 break
-            pipe.write(data)
+            pipe.write_pieces(pieces)
             if pipe.pending:
                 break
         else:

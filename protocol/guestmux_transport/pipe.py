@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from guestmux_transport.edge import ENDING, GONE, READABLE, WRITABLE
@@ -33,6 +33,8 @@ HIGH_WATER: Final = 1024 * 1024
 
 UNANSWERED_BYTES: Final = 4096
 """Most remembered of a host's beginning: what a virtio port gives in one read, and far more than a guest-sync."""
+
+Buffer = bytes | bytearray | memoryview
 
 logger = logging.getLogger(__name__)
 
@@ -181,6 +183,24 @@ class Pipe:
         taken = self._offer(memoryview(data))
         if taken < len(data) and not self._gone.is_set():
             self._outbox.add(memoryview(data)[taken:])
+
+    def write_pieces(self, pieces: Sequence[Buffer]) -> None:
+        """As write() of all of them together; where a socket takes them they are not joined. Few, and not all small."""
+        if len(pieces) == 1 or self._outbox or self._gather or self._gone.is_set():
+            self.write(b"".join(pieces))
+            return
+        try:
+            taken = os.writev(self._fd, pieces)
+            self.unanswered = b""
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            self._broke(error)
+            return
+        for piece in pieces:
+            if taken < len(piece):
+                self._outbox.add(memoryview(piece)[taken:])
+            taken = max(0, taken - len(piece))
 
     async def drain(self) -> None:
         """Wait until no more than LOW_WATER bytes are pending.

@@ -268,3 +268,36 @@ async def test_a_descriptor_that_cannot_be_watched_is_closed(tmp_path: os.PathLi
         owned_pipe("test", fd)
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         os.fstat(fd)
+
+
+async def test_pieces_are_sent_together_and_in_order() -> None:
+    with pipe_and_peer() as (pipe, peer):
+        pipe.write_pieces([b"head", memoryview(b"content"), bytearray(b"tail")])
+        assert peer.recv(99) == b"headcontenttail"
+        pipe.write_pieces([b"one"])
+        assert peer.recv(99) == b"one"
+
+
+async def test_pieces_that_the_kernel_took_in_part_follow() -> None:
+    with pipe_and_peer() as (pipe, peer):
+        sent = bytearray()
+        while pipe.pending < 300_000:
+            pieces = [b"head%04d" % len(sent), bytes([len(sent) % 251]) * 70_000]
+            pipe.write_pieces(pieces)
+            sent += b"".join(pieces)
+        received = bytearray()
+        while len(received) < len(sent):
+            try:
+                received += peer.recv(1 << 20)
+            except BlockingIOError:
+                await turns(2)
+        assert received == sent
+
+
+async def test_pieces_for_a_peer_that_left_are_dropped() -> None:
+    with pipe_and_peer() as (pipe, peer):
+        peer.close()
+        pipe.write_pieces([b"a", b"b"])
+        assert pipe.gone
+        pipe.write_pieces([b"a", b"b"])
+        assert pipe.pending == 0

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
+from guestmux_protocol.mux.bulk import BULK, encode_head
 from guestmux_protocol.mux.frames import Ack, Credit, Nak, encode, encode_data
 from guestmux_protocol.mux.stream import Stream
 
 FRAME_COST: Final = 64
 """Bytes of memory that a queued frame costs beside its own; a queue of small ones is counted as what it takes."""
+
+
+Piece: TypeAlias = bytes | bytearray | memoryview
 
 
 class FairWriter:
@@ -41,6 +45,8 @@ class FairWriter:
         self._credits: deque[Stream] = deque()
         self._answers: deque[Ack | Nak] = deque()
         self._events: deque[bytes] = deque()
+        self._content: Piece = b""
+        self._behind = b""
         self._groups: deque[deque[Stream]] = deque()
         self._group_of: dict[str, deque[Stream]] = {}
 
@@ -106,14 +112,22 @@ class FairWriter:
         if stream.in_turn:
             self._leave_round(stream)
 
-    def take(self, most: int) -> bytes:
-        """The next bytes, about `most`: the frame that reaches it is still whole. b"" when there is nothing."""
-        pieces: list[bytes] = []
+    def take(self, most: int) -> list[Piece]:
+        """The next bytes, about `most`: the frame that reaches it is still whole. Large contents stand apart."""
+        pieces: list[Piece] = []
+        small: list[bytes] = []
         size = 0
-        while size < most and (piece := self._next()):
-            pieces.append(piece)
-            size += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        while size < most and (frame := self._next()):
+            small.append(frame)
+            size += len(frame)
+            if self._content:
+                size += len(self._content)
+                pieces += [b"".join(small), self._content]
+                small = [self._behind] if self._behind else []
+                self._content = self._behind = b""
+        if small:
+            pieces.append(small[0] if len(small) == 1 else b"".join(small))
+        return pieces
 
     def _next(self) -> bytes:
         if self._control:
@@ -162,16 +176,21 @@ class FairWriter:
             self._groups.remove(group)
 
     def _share(self, stream: Stream) -> bytes:
-        """One DATA, and the CLOSE behind the last."""
-        frame = b""
+        """One DATA, and the CLOSE behind the last. Of a large DATA only the head: the rest is kept for take()."""
+        frame = ending = b""
         if stream.queue.size:
             data = stream.queue.take(self.max_frame)
             self._stream_bytes -= len(data)
-            frame = encode_data(stream.number, data)
+            if len(data) < BULK:
+                frame = encode_data(stream.number, data)
+            else:
+                frame, self._content = encode_head(stream.number, len(data)), data
         if stream.ending and not stream.queue.size:
-            frame += stream.ending
-            stream.ending = b""
+            ending, stream.ending = stream.ending, b""
             self._on_end(stream)
+        if not self._content:
+            return frame + ending
+        self._behind = ending
         return frame
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgpack import Unpacker
 from msgpack.exceptions import UnpackException
 
+from guestmux_protocol.mux.bulk import DATA_BEGINS, Head, Unfinished, read_head
 from guestmux_protocol.mux.errors import MuxError
 from guestmux_protocol.mux.frames import (
     Ack,
@@ -96,13 +97,14 @@ class FrameReader:
         limits: bounds on what is received.
     """
 
-    __slots__ = ("_end", "_fed", "_limits", "_over", "_unpacker")
+    __slots__ = ("_end", "_fed", "_limits", "_over", "_unfinished", "_unpacker")
 
     def __init__(self, limits: MuxLimits = DEFAULT_MUX_LIMITS) -> None:
         self._limits = limits
         self._over = False
         self._fed = 0
         self._end = 0
+        self._unfinished: Unfinished | None = None
         self._unpacker: Unpacker | None = None
 
     def __repr__(self) -> str:
@@ -111,7 +113,7 @@ class FrameReader:
     @property
     def partial(self) -> int:
         """Bytes that came of a frame whose end has not."""
-        return self._fed - self._end
+        return self._unfinished.taken if self._unfinished else self._fed - self._end
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the stream.
@@ -126,18 +128,40 @@ class FrameReader:
             MuxError: no frame; it has the frames before. The reader is over, too.
         """
         frames: list[Frame] = []
+        at, most = 0, self._limits.max_frame
         try:
-            for start in range(0, len(data), FEED_BYTES):
-                if not self._over:
-                    self._feed(data, start, frames)
+            while at < len(data) and not self._over:
+                if self._unfinished:
+                    at += self._go_on(self._unfinished, data[at:] if at else data, frames)
+                elif self._unpacker is None and (head := read_head(data, at, most)):
+                    at = self._take_data(head, data, at, frames)
+                else:
+                    at = self._feed(data, at, frames)
         except MuxError as error:
             self._over = True
             error.frames = frames
             raise
         return frames
 
-    def _feed(self, data: bytes, start: int, frames: list[Frame]) -> None:
-        piece = data if len(data) <= FEED_BYTES else data[start : start + FEED_BYTES]
+    def _take_data(self, head: Head, data: bytes, at: int, frames: list[Frame]) -> int:
+        """Take the DATA that begins at `at`, or what is there of it; gives where what follows begins."""
+        end = head.start + head.size
+        if end <= len(data):
+            frames.append(Data(head.stream, data[head.start : end]))
+            return end
+        self._unfinished = Unfinished(head, data, at)
+        return len(data)
+
+    def _go_on(self, unfinished: Unfinished, data: bytes, frames: list[Frame]) -> int:
+        taken = unfinished.take(data)
+        if not unfinished.missing:
+            frames.append(unfinished.frame())
+            self._unfinished = None
+        return taken
+
+    def _feed(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Have a decoder take the next bytes; gives where what it has not taken begins."""
+        piece = data if len(data) <= FEED_BYTES and not start else data[start : start + FEED_BYTES]
         unpacker = self._unpacker or self._begin()
         grown = self.partial > KEPT_BUFFER
         self._fed += len(piece)
@@ -151,8 +175,11 @@ class FrameReader:
             frames.append(Reset(data[start + len(piece) - rest :]))
         elif rest > self._limits.value_bytes + FRAME_OVERHEAD:
             raise MuxError("a frame over the size limit")
-        elif not rest or (grown and rest < len(piece)):
-            self._let_go(unpacker, piece[len(piece) - rest :], grown=grown)
+        elif rest < len(piece) and (not rest or grown or piece.startswith(DATA_BEGINS, len(piece) - rest)):
+            # What is left is the beginning of the next frame, and looked at anew.
+            self._let_go(unpacker, again=not rest and not grown)
+            return start + len(piece) - rest
+        return start + len(piece)
 
     def _decode_all(self, unpacker: Unpacker, frames: list[Frame]) -> None:
         for item in unpacker:
@@ -174,15 +201,13 @@ class FrameReader:
         self._fed = self._end = unpacker.tell()
         return unpacker
 
-    def _let_go(self, unpacker: Unpacker, beginning: bytes, *, grown: bool) -> None:
-        """Do without the decoder; another takes the beginning of the next frame, if there is one."""
+    def _let_go(self, unpacker: Unpacker, *, again: bool) -> None:
+        """Do without the decoder. It may be used `again` when it is not large, and in the middle of nothing."""
         idle = _IDLE[self._limits.value_bytes]
-        if not grown and len(idle) < MOST_IDLE:
+        if again and len(idle) < MOST_IDLE:
             idle.append(unpacker)
         self._unpacker = None
-        if beginning:
-            self._begin().feed(beginning)
-            self._fed += len(beginning)
+        self._fed = self._end = 0
 
     def _fresh(self) -> Unpacker:
         """A decoder that cannot be made to build more than a frame needs."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from guestmux_protocol.mux.asked import Asked
 from guestmux_protocol.mux.errors import MuxError, MuxFull, MuxTooLarge
-from guestmux_protocol.mux.fair_writer import FairWriter
+from guestmux_protocol.mux.fair_writer import FairWriter, Piece
 from guestmux_protocol.mux.frames import (
     Ack,
     Cancel,
@@ -315,10 +315,14 @@ class Multiplexer:
         Returns:
             b"" when there is nothing to be sent, or nothing may be as long as the peer has not greeted.
         """
+        return b"".join(self.pieces_to_send(most))
+
+    def pieces_to_send(self, most: int) -> list[Piece]:
+        """As bytes_to_send, in pieces: large contents are not copied. Empty where that is b""."""
         if self._hello:
             hello, self._hello = self._hello, b""
-            return hello
-        return self._writer.take(most) if self.peer else b""
+            return [hello]
+        return self._writer.take(most) if self.peer else []
 
     @property
     def pending(self) -> int:
