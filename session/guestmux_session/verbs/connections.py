@@ -20,8 +20,8 @@ from guestmux_session.errors import CommandError
 from guestmux_session.streams import ServedStream, stream_of
 from guestmux_session.verbs.turns import Turns
 
-MAX_CONNECTIONS = 256
-"""Connections at a time: a quarter of the descriptors that a process has by default."""
+MAX_CONNECTIONS = 128
+"""Connections at a time: an eighth of the descriptors that a process has by default."""
 
 CONNECT_SECONDS = 10.0
 """Seconds until a service has to take a connection: on its own machine it does at once, or its queue is full."""
