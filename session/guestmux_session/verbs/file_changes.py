@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import stat
+import threading
 from contextlib import suppress
 
 from msgspec import UNSET
@@ -18,9 +20,10 @@ from guestmux_protocol.guest.file_changes import (
 )
 from guestmux_protocol.guest.table import GUEST
 from guestmux_session.declarations import command_of
+from guestmux_session.verbs.disk_threads import DiskThreads
 from guestmux_session.verbs.paths import asked_path, explained, shown
 from guestmux_session.verbs.regular_file import by_descriptor, pinned
-from guestmux_session.verbs.removal import remove_tree
+from guestmux_session.verbs.removal import Removal
 
 _UNCHANGED = -1
 """What chown(2) takes for an owner that is to stay."""
@@ -28,6 +31,13 @@ _UNCHANGED = -1
 
 class FileChanges:
     """Changes files. Every call may wait for a disk, so that all run in threads."""
+
+    def __init__(self) -> None:
+        self._threads = DiskThreads("removal")
+
+    def close_all(self) -> None:
+        """The agent is stopping."""
+        self._threads.close()
 
     @command_of(GUEST["guest-file-make-directory"])
     def make_directory(self, asked: GuestFileMakeDirectory) -> None:
@@ -57,16 +67,16 @@ class FileChanges:
             os.replace(source, to)
 
     @command_of(GUEST["guest-file-remove"])
-    def remove(self, asked: GuestFileRemove) -> None:
-        """Remove a file."""
+    async def remove(self, asked: GuestFileRemove) -> None:
+        """Remove a file. A directory with much in it takes its time, so that a call can be cancelled."""
         path = asked_path(asked.path, asked.path_b64)
+        stop = threading.Event()
         with explained(f"failed to remove '{shown(path)}'"):
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                os.unlink(path)
-            elif asked.recursive:
-                remove_tree(path)
-            else:
-                os.rmdir(path)
+            try:
+                removal = self._threads.begin(lambda: _remove(path, stop, recursive=asked.recursive))
+                await asyncio.wrap_future(removal)
+            finally:
+                stop.set()
 
     @command_of(GUEST["guest-file-set-attributes"])
     def set_attributes(self, asked: GuestFileSetAttributes) -> None:
@@ -77,6 +87,15 @@ class FileChanges:
             pinned(path, follow=asked.follow) as file,
         ):
             _set(file, asked)
+
+
+def _remove(path: bytes, stop: threading.Event, *, recursive: bool) -> None:
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        os.unlink(path)
+    elif recursive:
+        Removal(stop).run(path)
+    else:
+        os.rmdir(path)
 
 
 def _make_directory(path: bytes, asked: GuestFileMakeDirectory) -> None:

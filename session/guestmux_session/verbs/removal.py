@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from itertools import islice
 
 from guestmux_session.errors import CommandError
@@ -21,43 +22,55 @@ _AT_ONCE = 1000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove_tree(path: bytes) -> None:
-    """Remove a directory.
+class Stopped(CommandError):
+    """Nobody wants it to go on."""
 
-    Raises:
-        CommandError: it nests too deeply.
-        OSError: something in it cannot be removed; the rest may be gone.
+
+class Removal:
+    """The removal of one directory; blocks for as long as that takes.
+
+    Args:
+        stop: set by whoever wants it to end before the next file.
     """
-    _empty(os.open(path, _FOLDER), MAX_DEPTH)
-    os.rmdir(path)
 
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
 
-def _empty(folder: int, depth: int) -> None:
-    """Remove what is in a directory, and close its descriptor."""
-    try:
-        if not depth:
-            raise CommandError(
-                f"failed to remove a directory that has more than {MAX_DEPTH} within each other"
-            )
-        while names := _some(folder):
-            for name in names:
-                _remove(folder, name, depth)
-    finally:
-        os.close(folder)
+    def run(self, path: bytes) -> None:
+        """Remove it.
+
+        Raises:
+            CommandError: it nests too deeply, or was stopped.
+            OSError: something in it cannot be removed; the rest may be gone.
+        """
+        self._empty(os.open(path, _FOLDER), MAX_DEPTH)
+        os.rmdir(path)
+
+    def _empty(self, folder: int, depth: int) -> None:
+        """Remove what is in a directory, and close its descriptor."""
+        try:
+            if not depth:
+                raise CommandError(f"failed to remove more than {MAX_DEPTH} directories within each other")
+            while names := _some(folder):
+                for name in names:
+                    self._remove(folder, name, depth)
+        finally:
+            os.close(folder)
+
+    def _remove(self, folder: int, name: bytes, depth: int) -> None:
+        if self._stop.is_set():
+            raise Stopped("the removal was given up; part of it is done")
+        try:
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                self._empty(os.open(name, _FOLDER, dir_fd=folder), depth - 1)
+                os.rmdir(name, dir_fd=folder)
+            else:
+                os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            # Somebody else removes it, too.
+            return
 
 
 def _some(folder: int) -> list[bytes]:
     with os.scandir(folder) as entries:
         return [os.fsencode(entry.name) for entry in islice(entries, _AT_ONCE)]
-
-
-def _remove(folder: int, name: bytes, depth: int) -> None:
-    try:
-        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            _empty(os.open(name, _FOLDER, dir_fd=folder), depth - 1)
-            os.rmdir(name, dir_fd=folder)
-        else:
-            os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        # Somebody else removes it, too.
-        return

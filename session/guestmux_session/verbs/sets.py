@@ -28,6 +28,9 @@ from guestmux_session.verbs.surroundings import Surroundings, SystemSurroundings
 from guestmux_session.verbs.trim import Trim
 from guestmux_session.verbs.uploads import Uploads
 
+_CLOSED = Files | FileChanges | Checksums | Downloads | Uploads | Processes
+"""What has descriptors or threads to let go of."""
+
 
 def session_verbs(surroundings: Surroundings) -> list[object]:
     """What a session agent serves beside the session itself: what its user can do, and what the machine is like.
@@ -73,5 +76,5 @@ def forget_all(parts: Iterable[object]) -> None:
 def close_all(parts: Iterable[object]) -> None:
     """The agent is stopping: let go of the files and processes that hosts left open."""
     for part in parts:
-        if isinstance(part, Files | Processes | Checksums | Downloads | Uploads):
+        if isinstance(part, _CLOSED):
             part.close_all()

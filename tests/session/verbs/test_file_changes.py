@@ -1,9 +1,11 @@
 """guest-file-make-directory, -make-symlink, -rename, -remove and -set-attributes: on real files."""
 
+import asyncio
 import os
 import stat
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,16 +23,22 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become
 
 
 @pytest.fixture
-def verbs() -> Verbs:
-    return Verbs(FileChanges())
+def verbs() -> Iterator[Verbs]:
+    part = FileChanges()
+    yield Verbs(part)
+    part.close_all()
+
+
+def ask(verbs: Verbs, name: str, **arguments: Any) -> dict[str, Any]:
+    return asyncio.run(verbs.call(f"guest-file-{name}", **arguments))
 
 
 def done(verbs: Verbs, name: str, **arguments: Any) -> None:
-    assert verbs.ask(f"guest-file-{name}", **arguments) == {"return": {}}
+    assert ask(verbs, name, **arguments) == {"return": {}}
 
 
 def refused(verbs: Verbs, name: str, **arguments: Any) -> str:
-    answer = verbs.ask(f"guest-file-{name}", **arguments)
+    answer = ask(verbs, name, **arguments)
     assert "error" in answer, answer
     return str(answer["error"]["desc"])
 
@@ -83,7 +91,7 @@ def test_a_path_of_a_thousand_directories(verbs: Verbs, tmp_path: Path) -> None:
     deep = "/".join(["d"] * 1500)
     done(verbs, "make-directory", path=f"{tmp_path}/{deep}", parents=True)
     assert refused(verbs, "remove", path=f"{tmp_path}/d", recursive=True).endswith(
-        "more than 200 within each other"
+        "more than 200 directories within each other"
     )
     # pytest could not.
     subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
@@ -151,6 +159,35 @@ def test_a_tree_of_all_kinds_is_removed(
     done(verbs, "remove", path=f"{tmp_path}/tree", recursive=True)
     assert list(tmp_path.iterdir()) == []
     assert descriptors() == before
+
+
+def test_a_removal_that_is_cancelled_goes_no_further(
+    verbs: Verbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(10):
+        (tmp_path / f"tree/{number}").touch()
+    entered, go_on = threading.Event(), threading.Event()
+    unlink = os.unlink
+
+    def slowly(name: Any, **more: Any) -> None:
+        entered.set()
+        assert go_on.wait(30)
+        unlink(name, **more)
+
+    async def give_up() -> None:
+        call = asyncio.create_task(verbs.call("guest-file-remove", path=f"{tmp_path}/tree", recursive=True))
+        await asyncio.to_thread(entered.wait, 30)
+        call.cancel()
+        await asyncio.wait([call])
+        go_on.set()
+
+    before = descriptors()
+    monkeypatch.setattr(os, "unlink", slowly)
+    asyncio.run(give_up())
+    while descriptors() > before:
+        pass
+    assert len(list((tmp_path / "tree").iterdir())) == 9
 
 
 def test_what_others_remove_meanwhile_is_no_failure(
