@@ -26,15 +26,20 @@ class DiskThreads:
     """
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(MAX_THREADS, name)
+        self._name = name
+        self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, work: Callable[[], Result]) -> Future[Result]:
         """Have something done."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(MAX_THREADS, self._name)
         return self._pool.submit(work)
 
     def close(self) -> None:
-        """Begin nothing more. What is under way ends when it does."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the threads. One that is at work ends when that is done; what is not begun yet never is."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
 
 class ThreadedFile:
