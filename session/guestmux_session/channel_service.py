@@ -63,6 +63,7 @@ class ChannelService:
         self._serving = serving
         self._streams = CallTable(max_streams, "streams")
         self._running: dict[int, Running] = {}
+        self._closed: str | None = None
 
     def __repr__(self) -> str:
         return f"<ChannelService {len(self._running)} under way>"
@@ -72,6 +73,7 @@ class ChannelService:
     ) -> None:
         """Begin a call."""
         try:
+            self._check_open()
             served = self._serving.find(command)
             context = _context(untrusted_context)
             running = self._serving.begin(served, _members(untrusted_arguments), None)
@@ -83,6 +85,7 @@ class ChannelService:
     def open(self, incoming: IncomingStream) -> None:
         """Begin a stream."""
         try:
+            self._check_open()
             served = self._serving.find(incoming.command)
             if not served.description.stream:
                 raise CommandError(f"{incoming.command} is no stream; call it")
@@ -99,6 +102,10 @@ class ChannelService:
     async def _run(self, call: StreamCall) -> None:
         await self._serving.until_registered()
         await call.run()
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise CommandError(self._closed)
 
     def _answer(self, number: int, served: Served, running: Running) -> None:
         try:
@@ -128,7 +135,8 @@ class ChannelService:
             running.stop(f"given up by the {failure.party}: {failure.desc}")
 
     def close(self, reason: str) -> None:
-        """Stop everything that runs."""
+        """Stop everything that runs, and begin nothing more."""
+        self._closed = reason
         for running in tuple(self._running.values()):
             running.stop(reason)
         self._streams.close()

@@ -99,6 +99,8 @@ class Emission:
         Raises:
             BadAcknowledgement: no such event is under way.
         """
+        if self._over is not None:
+            return
         count = untrusted_seq - self._first + 1
         if not 0 < count <= len(self._underway) or untrusted_number is None:
             raise BadAcknowledgement(f"it acknowledged event {untrusted_seq}, which is not under way")
@@ -119,6 +121,8 @@ class Emission:
         Raises:
             BadAcknowledgement: no such event is under way.
         """
+        if self._over is not None:
+            return
         index = untrusted_seq - self._first
         if not 0 <= index < len(self._underway) or self._underway[index].refused:
             raise BadAcknowledgement(f"it refused event {untrusted_seq}, which is not under way")

@@ -182,6 +182,22 @@ async def test_an_agent_that_stops_lets_its_answers_go_out(system_bus: PrivateBu
         assert await entries(manager, 3) == ["registered", "channel", "unregistered"]
 
 
+async def test_what_is_asked_of_an_agent_that_stops_is_refused(
+    system_bus: PrivateBus, running: Running
+) -> None:
+    """Its last answers wait for an eventd that reads late, and asks more before it reads."""
+    clock = Clock(bus=system_bus.address)
+    async with standin_manager(system_bus.address, channel_out=CHANNEL) as manager, running(clock):
+        channel = await manager.channel()
+        await clock.until_registered()
+        ended = clock._core._channel
+        assert ended is not None
+        ended._service.close("the registration ended: x")
+        for ask in (channel.call("__org.example_tick"), channel.open("__org.example_tick")):
+            with pytest.raises(MuxRefused, match="the registration ended: x"):
+                await ask
+
+
 async def test_a_call_that_does_not_end_is_cancelled_when_the_agent_stops(
     system_bus: PrivateBus, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,15 @@ async def test_the_end_ends_who_waits() -> None:
         await made.post("X", b"{}")
 
 
+async def test_answers_after_the_end_are_nobodys() -> None:
+    made, _, _ = emission()
+    tasks = await started(made, 2)
+    made.close("the registration ended")
+    made.acknowledged(1, 1)
+    made.refused(2, LimitExceeded("slow down"))
+    assert all(isinstance(one, Disconnected) for one in await asyncio.gather(*tasks, return_exceptions=True))
+
+
 async def test_who_gave_up_waiting_harms_nobody() -> None:
     made, _, _ = emission()
     tasks = await started(made, 3)
