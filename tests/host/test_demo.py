@@ -14,7 +14,9 @@ import pytest
 pytestmark = pytest.mark.timeout(90)
 
 DEMO = [sys.executable, "-m", "guestmux.demo"]
-SHOWN = "logins, locks, calls, concurrency, a crash, logout, shutdown, every event in order, none lost"
+SHOWN = (
+    "logins, locks, calls, concurrency, streams, a crash, logout, shutdown, every event in order, none lost"
+)
 
 
 @pytest.fixture

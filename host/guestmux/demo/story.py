@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -12,6 +13,7 @@ import guestmux
 from guestmux import CommandFailed
 from guestmux.demo.errors import NotHeld
 from guestmux.demo.latency import Latencies, Stopwatch
+from guestmux.demo.round_trip import BYTES, original, there_and_back
 from guestmux.demo.stage import Stage
 from guestmux.demo.view import View
 from guestmux.demo.watch import PATIENCE, EventWatch
@@ -58,6 +60,7 @@ class Story:
             ("locks", "Locks, and a screen that nobody touches", self._locks),
             ("calls", "The host calls into each session", self._calls),
             ("concurrency", "A slow call delays nobody", self._concurrency),
+            ("streams", "A file goes into each session and comes back, while calls go on", self._streams),
             ("a crash", "An agent crashes in the middle of a call", self._crash),
             ("logout", "A user is logged out by the host", self._logout),
             *([("shutdown", "The guest shuts down", self._shutdown)] if shut_down else []),
@@ -143,6 +146,26 @@ class Story:
                 self.latencies.add(quick.add(watch.milliseconds))
             self._view.said(f"meanwhile {second} answered {quick}")
             self._check(not done, f"{QUICK_CALLS} calls to {second} ended while {first}'s was open")
+
+    async def _streams(self) -> None:
+        size = int(BYTES / self._stage.pace)
+        same: list[bool] = []
+
+        async def copy(session: str, file: Path) -> None:
+            same.append(await there_and_back(self._guest, session, file))
+
+        watch, calls = Stopwatch(time.perf_counter), Latencies()
+        async with original(size) as file, anyio.create_task_group() as tasks:
+            for session in self._sessions.values():
+                tasks.start_soon(copy, session, file)
+            while len(same) < len(self._sessions):
+                each = Stopwatch(time.perf_counter)
+                await self._guest.session_info(self._sessions[self._stage.users[0]])
+                calls.add(each.milliseconds)
+        self._view.said(
+            f"{_rate(2 * len(same) * size, watch.milliseconds)}; meanwhile calls were answered {calls}"
+        )
+        self._check(all(same), f"{size >> 20} MiB went to two users at once, and came back as they were")
 
     async def _crash(self) -> None:
         _first, second = self._stage.users
@@ -230,6 +253,10 @@ class Story:
     def _miss(self, text: str) -> None:
         self.missed.append(text)
         self._view.not_held(text)
+
+
+def _rate(size: int, milliseconds: float) -> str:
+    return f"{size >> 20} MiB in {milliseconds / 1000:.1f} s, {size / 1000 / milliseconds:.0f} MB/s in all"
 
 
 def _shortly(answer: Any) -> str:
