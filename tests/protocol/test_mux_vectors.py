@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,13 @@ from guestmux_protocol.mux import (
     Reset,
     encode,
 )
+from guestmux_protocol.mux.stream import STREAM_LIFE, Step
 from tests.support.mux_ends import sent
 from tests.support.three_ways import three_ways
 
-VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
-    (Path(__file__).parents[2] / "docs" / "mux-vectors.json").read_text("utf-8")
-)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "mux.md").read_text("utf-8")
+VECTORS: dict[str, list[dict[str, Any]]] = json.loads((DOCS / "mux-vectors.json").read_text("utf-8"))
 TAIL = Credit(77, 88)
 
 
@@ -140,3 +142,40 @@ def test_a_dialogue(case: dict[str, Any]) -> None:
     else:
         assert [sent(end) for end in ends.values()] == [b"", b""]
         assert [end.over() for end in ends.values()] == [([], [])] * 2
+
+
+COLUMNS = [Step.ACCEPT, Step.REFUSE, Step.CANCEL, Step.CLOSE, Step.FAIL, Step.PEER_CLOSE, Step.PEER_FAIL]
+
+
+def test_the_pages_table_of_a_stream_is_the_codes() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAGE.splitlines()
+        if re.match(r"\| \*\*[A-Z_]+\*\*", line)
+    ]
+    table = {
+        row[0].split("**")[1]: {
+            step: word.group()
+            for step, cell in zip(COLUMNS, row[1:], strict=True)
+            if (word := re.match("[A-Z_]+", cell))
+        }
+        for row in rows
+    }
+    assert table == {
+        state.name: {step: then.name for step, then in steps.items()} for state, steps in STREAM_LIFE.items()
+    }
+
+
+def test_the_pages_example_is_what_the_code_says() -> None:
+    example = PAGE[PAGE.index("## An example") : PAGE.index("## Why so")]
+    host, guest = Multiplexer("asker"), Multiplexer("server")
+    spoken = re.findall(r"\| (host|guest|both) \| `([0-9a-f ]+)` \|", example)
+    assert len(spoken) == 7
+    for party, text in spoken:
+        (frame,) = FrameReader().feed(bytes.fromhex(text))
+        for end, other in [(host, guest)] * (party != "guest") + [(guest, host)] * (party != "host"):
+            act(end, frame)
+            said = sent(end)
+            assert said == bytes.fromhex(text)
+            other.receive(said)
+    assert host.over() == guest.over() == ([], [])
