@@ -12,6 +12,7 @@ from guestmux_eventd.agent_table import Agent
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol.guest import GUEST
 from guestmux_protocol.guest.handles import HANDLES
 
 Weight = Literal["call", "use", "refusal"]
@@ -23,6 +24,13 @@ RATES: dict[Weight, tuple[float, float]] = {
     "refusal": (2.0, 100.0),
 }
 """Entries a second, and at once. In all some 5 kB/s of the journal, and less than its own bound (10,000 in 30 s)."""
+
+RECORDED = frozenset(
+    name for name in GUEST if name.startswith(("guest-file-", "guest-exec", "guest-connect"))
+)
+"""What is put on record in a user's session: what hosts do with the user's files, programs and connections."""
+
+_LOOKING = frozenset(f"guest-file-{verb}" for verb in ("stat", "list", "extents", "checksum"))
 
 logger = logging.getLogger("guestmux.audit")
 # Whatever else is logged or not: these entries are.
@@ -61,8 +69,7 @@ class Audit:
         """
         if not is_privileged(agent, command):
             return
-        use = HANDLES.get(command)
-        if not self._admit("use" if use and use.takes else "call", command):
+        if not self._admit("use" if _is_use(command) else "call", command):
             return
         fields = {
             **_fields(caller.port, command, agent.session, agent.name, outcome),
@@ -94,7 +101,13 @@ class Audit:
 
 def is_privileged(agent: Agent, command: str) -> bool:
     """Whether a call is put on record: all of the system agent's, files and programs in a session."""
-    return agent.session in (SYSTEM, BACKEND) or command in HANDLES
+    return agent.session in (SYSTEM, BACKEND) or command in RECORDED
+
+
+def _is_use(command: str) -> bool:
+    """Whether it is one of many that belong to a file or process which is on record, or only looks at files."""
+    use = HANDLES.get(command)
+    return command in _LOOKING or bool(use and use.takes)
 
 
 def _fields(port: str, command: str, session: str, agent: str, outcome: str) -> dict[str, str | int]:

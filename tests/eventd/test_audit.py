@@ -112,6 +112,26 @@ async def test_in_a_session_files_and_programs_are_and_the_rest_is_not(
         assert vars(record)["guestmux_uid"] == 1000
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["guest-file-upload", "guest-file-remove", "guest-file-stat", "guest-exec-attach", "guest-connect"],
+)
+def test_whatever_touches_files_programs_and_connections_is(
+    records: pytest.LogCaptureFixture, command: str
+) -> None:
+    Audit(Clock()).ran(HOST, fake_agent("c1"), command, "done", 0.0)
+    (record,) = records.records
+    assert fields(record)["command"] == command
+
+
+def test_looking_at_files_hides_no_change_of_one(records: pytest.LogCaptureFixture) -> None:
+    audit, agent = Audit(Clock()), fake_agent("c1")
+    for _ in range(1000):
+        audit.ran(HOST, agent, "guest-file-stat", "done", 0.0)
+    audit.ran(HOST, agent, "guest-file-remove", "done", 0.0)
+    assert fields(records.records[-1])["command"] == "guest-file-remove"
+
+
 async def test_refusals_are_on_record(records: pytest.LogCaptureFixture) -> None:
     async with audited(Clock(), PolicyRule(deny=["guest-exec"])) as guest:
         with pytest.raises(CommandFailure):
