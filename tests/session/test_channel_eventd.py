@@ -6,13 +6,15 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from guestmux_protocol.mux import Close, Error, Failure
+from guestmux_protocol.mux import Close, Error, Failure, Reply
 from guestmux_session import Disconnected, InvalidArgument, LimitExceeded, NotRegistered, ServedStream, stream
+from guestmux_session.stock import SessionAgent
 from tests.session.conftest import Running
 from tests.support.clock_agent import Clock, Tick
 from tests.support.dbus_daemon import PrivateBus
@@ -259,3 +261,21 @@ async def test_commands_that_come_and_go_leave_the_channel(
         stream = await host.open("__org.example_more", arguments(), credit=100)
         await host.send(stream, b"hello")
         assert await host.data(stream, 5) == b"hello"
+
+
+async def test_the_stock_agent_serves_files_by_streams(
+    system_bus: PrivateBus, session_bus: PrivateBus, host: MuxEnd, running: Running, tmp_path: Path
+) -> None:
+    content = os.urandom(100_000)
+    (path := tmp_path / "file").write_bytes(content)
+    agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address)
+    async with running(agent):
+        await until_served(host, "guest-file-download")
+        stream = await host.open("guest-file-download", arguments(path=str(path)), credit=WINDOW)
+        assert await host.data(stream, len(content)) == content
+        value = (await host.close_of(stream)).value
+        assert value is not None
+        assert json.loads(value)["bytes"] == len(content)
+        host.mux.close(stream)
+        await host.flush()
+        assert isinstance(await host.ask("session-get-info", arguments()), Reply)
