@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-
-import anyio
+from typing import Any
 
 from guestmux_eventd.partial_frames import BoundedMultiplexer
 from guestmux_eventd.refusal import CommandFailure
-from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
+from guestmux_eventd.stream_relay import StreamEnd, StreamFrame, StreamRelay
 from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR
 from guestmux_protocol.mux import (
     Close,
@@ -34,20 +34,6 @@ UNSURE = "the command may or may not have run"
 TakeEvents = Callable[[list[Event], Multiplexer], None]
 
 
-class _Call:
-    """A call under way."""
-
-    __slots__ = ("answer", "ended")
-
-    def __init__(self) -> None:
-        self.ended = anyio.Event()
-        self.answer: Reply | CommandFailure | None = None
-
-    def end(self, answer: Reply | CommandFailure) -> None:
-        self.answer = answer
-        self.ended.set()
-
-
 class AgentChannel:
     """One agent's channel, from its first word to its end.
 
@@ -68,11 +54,18 @@ class AgentChannel:
         mux: BoundedMultiplexer,
     ) -> None:
         self._name = name
-        self._greeted = greeted
         self._take_events = take_events
         self._mux = mux
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
-        self._asked: dict[int, _Call | StreamRelay] = {}
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            Hello: lambda _hello: greeted(),
+            Reply: self._answered,
+            Error: self._answered,
+            Data: self._streamed,
+            Credit: self._streamed,
+            Close: self._streamed,
+        }
+        self._asked: dict[int, asyncio.Future[bytes] | StreamRelay] = {}
 
     def __repr__(self) -> str:
         return f"<AgentChannel {self._name} {self._mux!r}>"
@@ -91,39 +84,43 @@ class AgentChannel:
             self._mux.forget()
             self._agent_left()
 
-    async def call(self, command: str, arguments: bytes, context: bytes) -> bytes:
-        """Run a command; when this is cancelled, the agent is told.
+    async def call(self, command: str, arguments: bytes, context: bytes, timeout: float) -> bytes:
+        """Run a command; when this is cancelled, or takes too long, the agent is told.
 
         Args:
             command: its name.
             arguments: its arguments; JSON text.
             context: deadline and port; JSON text.
+            timeout: seconds until it is given up.
 
         Returns:
             its result; JSON text, unchecked.
 
         Raises:
             CommandFailure: the agent failed, left, or has too much to do.
+            TimeoutError: it took too long.
         """
-        call = _Call()
         try:
             number = self._mux.request(command, arguments, context)
         except (MuxFull, MuxTooLarge) as error:
             raise self._refusal(error) from error
-        self._asked[number] = call
-        self._driver.wake()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        self._asked[number] = answer
+        if len(self._asked) == 1:
+            self._driver.send_now()  # a turn sooner, where there is nothing that could go together
+        else:
+            self._driver.wake()
+        timer = loop.call_later(timeout, _time_is_up, answer)
         try:
-            await call.ended.wait()
-        except anyio.get_cancelled_exc_class():
+            return await answer
+        except (asyncio.CancelledError, TimeoutError):
             self._mux.cancel(number)
             self._driver.wake()
             raise
         finally:
+            timer.cancel()
             self._asked.pop(number, None)
-        if isinstance(call.answer, Reply):
-            return call.answer.value
-        assert call.answer is not None
-        raise call.answer
 
     async def open(
         self, command: str, arguments: bytes, context: bytes, relay: StreamRelay, *, group: str, port: str
@@ -169,34 +166,30 @@ class AgentChannel:
     def _take_in(self, frames: list[Frame]) -> None:
         events: list[Event] = []
         for frame in frames:
-            if type(frame) is Event:
+            if frame.__class__ is Event:
                 events.append(frame)
-            else:
-                self._take(frame)
+            elif handler := self._handlers.get(frame.__class__):
+                handler(frame)
         if events:
             self._take_events(events, self._mux)
 
-    def _take(self, frame: Frame) -> None:
-        if isinstance(frame, Hello):
-            self._greeted()
-        elif isinstance(frame, Reply | Error):
-            self._answered(frame)
-        elif isinstance(frame, Data | Credit | Close):
-            relay = self._asked.get(frame.stream)
-            if isinstance(relay, StreamRelay):
-                relay.from_agent(frame)
+    def _streamed(self, frame: StreamFrame) -> None:
+        relay = self._asked.get(frame.stream)
+        if isinstance(relay, StreamRelay):
+            relay.from_agent(frame)
 
     def _answered(self, frame: Reply | Error) -> None:
         asked = self._asked.get(frame.id)
-        if asked is None:
-            return  # nobody wants it any more
         if isinstance(asked, StreamRelay):
             if isinstance(frame, Reply):
                 asked.accepted(frame.value)
             else:
                 asked.refused(failure_of(frame))
-        else:
-            asked.end(frame if isinstance(frame, Reply) else failure_of(frame))
+        elif asked is not None and not asked.done():
+            if isinstance(frame, Reply):
+                asked.set_result(frame.value)
+            else:
+                asked.set_exception(failure_of(frame))
 
     def _agent_left(self) -> None:
         asked, self._asked = self._asked, {}
@@ -204,8 +197,13 @@ class AgentChannel:
         for each in asked.values():
             if isinstance(each, StreamRelay):
                 each.agent_left("the agent disconnected")
-            else:
-                each.end(gone)
+            elif not each.done():
+                each.set_exception(gone)
+
+
+def _time_is_up(answer: asyncio.Future[bytes]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def failure_of(error: Error) -> CommandFailure:

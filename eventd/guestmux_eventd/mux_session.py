@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup
 
+from guestmux_eventd.asked_work import AskedWork
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
@@ -18,7 +17,7 @@ from guestmux_eventd.large_values import answering
 from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
-from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
+from guestmux_eventd.stream_relay import StreamEnd, StreamFrame, StreamRelay
 from guestmux_eventd.subscription import Subscription
 from guestmux_protocol.json_text import JsonError, decode, encode
 from guestmux_protocol.messages import GENERIC_ERROR, JsonText
@@ -83,11 +82,19 @@ class MuxSession:
         self._caller = Caller(pipe.name, self.dialect)
         self._mux = Multiplexer("server", limits)
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
-        self._running: dict[int, anyio.CancelScope] = {}
+        self._work = AskedWork(self._given_up)
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            Data: self._streamed,
+            Credit: self._streamed,
+            Close: self._streamed,
+            Request: self._request,
+            Open: self._open,
+            Cancel: self._cancel,
+            Ack: self._seen,
+        }
         self._relays: dict[int, StreamRelay] = {}
         self._log_grew = anyio.Event()
         self._subscription: Subscription | None = None
-        self._tasks: TaskGroup
 
     def __repr__(self) -> str:
         return f"<MuxSession {self._driver!r}>"
@@ -136,10 +143,10 @@ class MuxSession:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._push_events)
-                self._tasks = tasks
                 end = await self._driver.run()
                 tasks.cancel_scope.cancel()
         finally:
+            await self._work.close()
             stop_listening()
             self._hosts.remove(self)
             self._router.host_left(self._caller)
@@ -151,18 +158,18 @@ class MuxSession:
 
     def _take_in(self, frames: list[Frame]) -> None:
         for frame in frames:
-            if isinstance(frame, Data | Credit | Close):
-                if relay := self._relays.get(frame.stream):
-                    relay.from_host(frame)
-            elif isinstance(frame, Request):
-                self._request(frame)
-            elif isinstance(frame, Open):
-                self._open(frame)
-            elif isinstance(frame, Cancel):
-                if scope := self._running.get(frame.id):
-                    scope.cancel()
-            elif isinstance(frame, Ack):
-                self.seen = max(self.seen, frame.seq)
+            if handler := self._handlers.get(frame.__class__):
+                handler(frame)
+
+    def _streamed(self, frame: StreamFrame) -> None:
+        if relay := self._relays.get(frame.stream):
+            relay.from_host(frame)
+
+    def _cancel(self, frame: Cancel) -> None:
+        self._work.cancel(frame.id)
+
+    def _seen(self, frame: Ack) -> None:
+        self.seen = max(self.seen, frame.seq)
 
     def _request(self, frame: Request) -> None:
         command = self._read(frame.id, frame.command, frame.arguments)
@@ -171,7 +178,7 @@ class MuxSession:
         if self._natives.serves(command.command, self.dialect):
             self._run_native(frame.id, command)
         else:
-            self._begin(frame.id, partial(self._call, frame.id, command))
+            self._work.start(frame.id, self._call(frame.id, command))
 
     def _open(self, frame: Open) -> None:
         command = self._read(frame.stream, frame.command, frame.arguments)
@@ -184,7 +191,7 @@ class MuxSession:
             return
         relay = StreamRelay(StreamEnd(self._mux, frame.stream, self._driver.wake, "host"))
         self._relays[frame.stream] = relay
-        self._begin(frame.stream, partial(self._relay, frame.stream, command, relay))
+        self._work.start(frame.stream, self._relay(frame.stream, command, relay))
 
     def _read(self, number: int, name: str, untrusted_arguments: bytes) -> Command | None:
         """What the host asks for; None where that cannot be read, and was refused."""
@@ -204,36 +211,34 @@ class MuxSession:
         except CommandFailure as failure:
             self._mux.error(number, failure.error_class, failure.desc)
 
-    def _begin(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        scope = self._running[number] = anyio.CancelScope()
-        self._tasks.start_soon(self._run, number, scope, work)
-
-    async def _run(
-        self, number: int, scope: anyio.CancelScope, work: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        try:
-            with scope:
-                await work()
-        except CommandFailure as failure:
-            self._mux.error(number, failure.error_class, failure.desc)
-        finally:
-            del self._running[number]
-        if scope.cancelled_caught:
-            self._mux.error(number, GENERIC_ERROR, CANCELLED)
-        self._driver.wake()
-
     async def _call(self, number: int, command: Command) -> None:
-        with answering() as answer:
-            self._reply(number, answer.take(await self._router.call(command, self._caller)))
-            self._driver.wake()
-            while self._mux.congested:
-                await self._sent()
+        try:
+            with answering() as answer:
+                self._reply(number, answer.take(await self._router.call(command, self._caller)))
+                if len(self._work) == 1:
+                    self._driver.send_now()  # a turn sooner, where there is nothing that could go together
+                else:
+                    self._driver.wake()
+                while self._mux.congested:
+                    await self._sent()
+        except CommandFailure as failure:
+            self._refuse(number, failure)
 
     async def _relay(self, number: int, command: Command, relay: StreamRelay) -> None:
         try:
             await self._router.open(command, self._caller, relay)
+        except CommandFailure as failure:
+            self._refuse(number, failure)
         finally:
             del self._relays[number]
+
+    def _refuse(self, number: int, failure: CommandFailure) -> None:
+        self._mux.error(number, failure.error_class, failure.desc)
+        self._driver.wake()
+
+    def _given_up(self, number: int) -> None:
+        self._relays.pop(number, None)
+        self._refuse(number, CommandFailure(CANCELLED))
 
     def _reply(self, number: int, value: Any) -> None:
         try:
