@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import IO
@@ -85,7 +86,8 @@ async def obey(call: Call) -> None:
     print(READY, flush=True)
     while line := await to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
         outcome = await run_calls(msgspec.json.decode(line, type=Order), call)
-        print(msgspec.json.encode(outcome).decode(), flush=True)
+        # Long, and not read before the last event came, which may be still to be sent.
+        await to_thread.run_sync(partial(print, msgspec.json.encode(outcome).decode(), flush=True))
 
 
 class Worker:
