@@ -66,7 +66,7 @@ class Channel:
             on_ack=self._on_ack,
             on_nak=self._on_nak,
         )
-        self._service.answers = self._mux
+        self._service.connection = self._mux
         self.emission = Emission(self._send_event, complain)
         self.lost_reason: str | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from guestmux_protocol.json_text import JsonError, decode
-from guestmux_protocol.mux import Failure, MuxTooLarge
+from guestmux_protocol.mux import Failure, Multiplexer, MuxTooLarge
 from guestmux_session.calls import CallTable, Running
 from guestmux_session.declarations import Served
 from guestmux_session.errors import CommandError
@@ -36,14 +36,16 @@ class Context(msgspec.Struct, frozen=True):
         return None if self.deadline is None else max(0.0, self.deadline)
 
 
-class Answers(Protocol):
+class Connection(Protocol):
     """The way back to eventd: a `MuxConnection`."""
 
-    def reply(self, number: int, value: bytes) -> None:
-        """A call's result, as JSON. Raises MuxTooLarge."""
+    mux: Multiplexer
 
-    def error(self, number: int, error_class: str, desc: str) -> None:
-        """A call failed."""
+    def wake(self) -> None:
+        """Have what is queued sent, soon and together with what is queued until then."""
+
+    def send_now(self) -> None:
+        """Have it sent at once."""
 
 
 class ChannelService:
@@ -54,19 +56,20 @@ class ChannelService:
         max_streams: streams at a time.
 
     Attributes:
-        answers: takes results; set before anything comes.
+        connection: takes the answers; set before anything comes.
     """
 
-    answers: Answers
+    connection: Connection
 
     def __init__(self, serving: Serving, max_streams: int) -> None:
         self._serving = serving
         self._streams = CallTable(max_streams, "streams")
         self._running: dict[int, Running] = {}
+        self._calls = 0
         self._closed: str | None = None
 
     def __repr__(self) -> str:
-        return f"<ChannelService {len(self._running)} under way>"
+        return f"<ChannelService {len(self._running)} under way, {self._calls} of them calls>"
 
     def request(
         self, number: int, command: str, untrusted_arguments: bytes, untrusted_context: bytes
@@ -78,8 +81,10 @@ class ChannelService:
             context = _context(untrusted_context)
             running = self._serving.begin(served, _members(untrusted_arguments), None)
         except CommandError as error:
-            self.answers.error(number, *_class_and_desc(error))
+            self.connection.mux.error(number, *_class_and_desc(error))
+            self.connection.wake()
             return
+        self._calls += 1
         self._watch(number, running, context, lambda: self._answer(number, served, running))
 
     def open(self, incoming: IncomingStream) -> None:
@@ -108,13 +113,20 @@ class ChannelService:
             raise CommandError(self._closed)
 
     def _answer(self, number: int, served: Served, running: Running) -> None:
+        mux = self.connection.mux
         try:
             _, text = written(served, running.result())
-            self.answers.reply(number, text)
+            mux.reply(number, text)
         except CommandError as error:
-            self.answers.error(number, *_class_and_desc(error))
+            mux.error(number, *_class_and_desc(error))
         except MuxTooLarge as error:
-            self.answers.error(number, GENERIC_ERROR, f"the result cannot be passed on: {error}")
+            mux.error(number, GENERIC_ERROR, f"the result cannot be passed on: {error}")
+        self._calls -= 1
+        # With others under way answers go together; a lone one has nothing to wait a turn of the loop for.
+        if self._calls:
+            self.connection.wake()
+        else:
+            self.connection.send_now()
 
     def _watch(self, number: int, running: Running, context: Context, then: Callable[[], None]) -> None:
         def over() -> None:
