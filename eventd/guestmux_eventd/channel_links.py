@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import anyio
@@ -38,10 +39,9 @@ class ChannelLinks:
         channel = agent.presence.channel
         if channel is None or (agent.large and _is_bulk(command, arguments)):
             return await self._bus.call(agent, command, arguments, port=port, timeout=timeout)
-        context = encode({"deadline": timeout, "port": port})
+        context = _context(timeout, port)
         try:
-            with anyio.fail_after(timeout):
-                text = await channel.call(command, _encode(arguments), context)
+            text = await channel.call(command, _encode(arguments), context, timeout)
         except TimeoutError as error:
             raise too_slow(agent, timeout) from error
         try:
@@ -82,7 +82,7 @@ class ChannelLinks:
         port: str,
         timeout: float,
     ) -> None:
-        context = encode({"deadline": timeout, "port": port})
+        context = _context(timeout, port)
         try:
             with anyio.fail_after(timeout):
                 await channel.open(
@@ -97,6 +97,12 @@ def too_slow(agent: Agent, timeout: float) -> CommandFailure:
     return CommandFailure(
         f"agent '{agent.name}' did not answer within {timeout:g} s; the call was cancelled, {UNSURE}"
     )
+
+
+@lru_cache(maxsize=64)
+def _context(timeout: float, port: str) -> bytes:
+    """What the agent is told beside the command; nearly always the same."""
+    return encode({"deadline": timeout, "port": port})
 
 
 def _is_bulk(command: str, arguments: dict[str, Any]) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -59,23 +58,50 @@ LONG_COMMANDS = frozenset(
 """Commands that wait for hooks, for disks, or for the machine to wake up."""
 
 
-@dataclass(frozen=True)
-class Target:
+_NOTHING = nullcontext()
+
+
+class Target(NamedTuple):
     """Where a command goes, and the file or process that it is about."""
 
     agent: Agent
     handle: Handle | None = None
 
 
-@dataclass
 class Record:
-    """What became of a call, where that is known before its end: `done` or `failed`."""
+    """A call under way that goes on record when it ends; a context manager.
 
-    outcome: str = ""
+    Attributes:
+        outcome: what became of it, where that is known before its end: `done` or `failed`.
+    """
+
+    __slots__ = ("_agent", "_audit", "_begun", "_caller", "_command", "outcome")
+
+    def __init__(self, audit: Audit | None, caller: Caller, agent: Agent, command: str) -> None:
+        self.outcome = ""
+        self._audit = audit
+        self._caller = caller
+        self._agent = agent
+        self._command = command
+
+    def __enter__(self) -> Record:
+        if self._audit:
+            self._begun = self._audit.clock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._audit is None:
+            return
+        outcome = self.outcome or "done"
+        if kind is not None:
+            outcome = "failed" if issubclass(kind, CommandFailure) else "cancelled"
+        seconds = self._audit.clock() - self._begun
+        self._audit.ran(self._caller, self._agent, self._command, outcome, seconds)
 
 
-@dataclass(frozen=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A command that passed every check.
 
     Attributes:
@@ -252,31 +278,17 @@ class Router:
             _check_result(agent, command, value)
             return value
 
-        with self._handles.used(handle), self._recorded(caller, agent, command):
-            use = HANDLES.get(command)
+        use = HANDLES.get(command)
+        with self._handles.used(handle) if handle else _NOTHING, self._recorded(caller, agent, command):
             if use and use.gives is not None:
                 value = await self._handles.opened(agent, use, call)
             else:
                 value = await self._freezes.follow(agent, command, call)
             return self._handles.answered(caller, agent, command, handle, value)
 
-    @contextmanager
-    def _recorded(self, caller: Caller, agent: Agent, command: str) -> Iterator[Record]:
+    def _recorded(self, caller: Caller, agent: Agent, command: str) -> Record:
         """Put what happens inside on record."""
-        record = Record()
-        if self._audit is None:
-            yield record
-            return
-        begun = self._audit.clock()
-        try:
-            yield record
-            record.outcome = record.outcome or "done"
-        except CommandFailure:
-            record.outcome = "failed"
-            raise
-        finally:
-            seconds = self._audit.clock() - begun
-            self._audit.ran(caller, agent, command, record.outcome or "cancelled", seconds)
+        return Record(self._audit, caller, agent, command)
 
 
 def _check_kind(agent: Agent, command: str, *, stream: bool) -> None:
