@@ -89,7 +89,7 @@ class ForwardCalls(Calling):
         parse_local_socket(remote)
         dial = partial(self.dial, remote, session=session, wait=wait, timeout=timeout)
         if not self.has_streams:
-            raise NoStreams("forwarding needs streams, which this guest's port does not carry")
+            raise NoStreams("forwarding needs a port that speaks mux; this one carries no streams")
         listener = listen(address)
         forwarding = Forwarding(listener, dial, on_failure or partial(logger.warning, "%s"))
         task = asyncio.create_task(forwarding.serve(), name=f"guestmux forward {local}")

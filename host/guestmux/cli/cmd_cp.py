@@ -20,7 +20,7 @@ from guestmux.cli.output import ReaderGone, warn
 from guestmux.cli.transfer import STANDARD, download, translated, upload
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.copying import CopyFailed, CopyIncomplete, CopyReport, LocalFileError
-from guestmux.errors import CommandFailed
+from guestmux.errors import CommandFailed, StreamFailed
 from guestmux.file import GuestFile
 from guestmux.guest import Guest
 from guestmux.handle_copy import IS_DIRECTORY
@@ -174,7 +174,7 @@ async def _copy_all(copy: Copy, sources: tuple[str, ...], to_guest: str | None, 
         except (CopyFailed, LocalFileError) as error:
             warn(error)
             status = exits.FAILED
-        except CommandFailed as error:
+        except (CommandFailed, StreamFailed) as error:
             warn(f"{source if to_guest is None else target}: {error.desc}")
             status = exits.FAILED
     return status
