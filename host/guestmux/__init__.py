@@ -7,6 +7,15 @@
 """
 
 from guestmux import blocking
+from guestmux.copying import (
+    ChecksumMismatch,
+    CopyFailed,
+    CopyFailure,
+    CopyIncomplete,
+    CopyReport,
+    CopyWatcher,
+    LocalFileError,
+)
 from guestmux.errors import (
     CallTimeout,
     CommandDisabled,
@@ -24,6 +33,7 @@ from guestmux.errors import (
 )
 from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
 from guestmux.file import GuestFile
+from guestmux.forwarding import Forwarding
 from guestmux.guest import Guest, connect
 from guestmux.guest_stream import GuestStream
 from guestmux.process import Completed, ExitStatus, Process, TerminalSize
@@ -46,16 +56,23 @@ __all__ = [
     "AddressError",
     "AgentInfo",
     "CallTimeout",
+    "ChecksumMismatch",
     "CommandDisabled",
     "CommandFailed",
     "CommandNotFound",
     "Completed",
     "ConnectError",
     "ConnectionLost",
+    "CopyFailed",
+    "CopyFailure",
+    "CopyIncomplete",
+    "CopyReport",
+    "CopyWatcher",
     "Disconnected",
     "Event",
     "EventStream",
     "ExitStatus",
+    "Forwarding",
     "Gap",
     "Guest",
     "GuestAgentInfo",
@@ -71,6 +88,7 @@ __all__ = [
     "GuestUser",
     "GuestmuxError",
     "Item",
+    "LocalFileError",
     "LockState",
     "NoAddress",
     "NoStreams",

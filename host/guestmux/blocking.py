@@ -22,6 +22,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from guestmux import guest as asynchronous
 from guestmux.blocking_calls import GuestCalls
 from guestmux.blocking_stream import GuestStream
+from guestmux.blocking_transfers import TransferCalls
 from guestmux.calls import ACTIVE
 from guestmux.event import Item
 from guestmux.event_queue import MAX_EVENTS
@@ -95,7 +96,7 @@ class EventStream:
         return None
 
 
-class Guest(GuestCalls):
+class Guest(GuestCalls, TransferCalls):
     """A connected guest. Made by `connect`; every method raises what the one of `guestmux.Guest` raises.
 
     Args:
