@@ -13,6 +13,7 @@ export DEBIAN_FRONTEND = noninteractive
 
 NEED_PYTHON = ./.ci/need python:ensurepip=python3-venv
 NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent
+NEED_BENCH = ./.ci/need socat=socat
 NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
 NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
@@ -130,8 +131,10 @@ check: .venv/.installed ## Format, lint, types, layers, generated docs
 	.venv/bin/python docs/build_reference.py --check
 
 .PHONY: bench
-bench: .venv/.installed bus ## Ratios against stock qemu-ga and the plain D-Bus round trip, in one run
-	.venv/bin/python -m benchmarks
+bench: .venv/.installed bus ## Ratios against stock qemu-ga, D-Bus and bare sockets, in one run; PLOTS=docs/plots draws them
+	@$(NEED_BENCH)
+	.venv/bin/pip install -qq -e '.[bench]'
+	.venv/bin/python -m benchmarks $(if $(PLOTS),--plots $(PLOTS))
 
 .PHONY: clean
 clean: ## Remove what these targets made, all but the guests' images in the user's cache

@@ -27,6 +27,7 @@ from benchmarks import (
     verbs,
 )
 from benchmarks.core.machine import load, shape
+from benchmarks.core.plots import draw
 from benchmarks.core.rounds import FULL, QUICK, Row, Scale
 from benchmarks.core.table import as_json, show
 from guestmux_transport.allocator import keep_little
@@ -59,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="a third of the rounds, a quarter of the requests"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
+    parser.add_argument(
+        "--plots", metavar="FOLDER", type=Path, help="draw the figures there as PNGs (needs the extra bench)"
+    )
     return parser
 
 
@@ -77,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     show(rows)
     print(LEGEND)
+    if options.plots:
+        for path in draw(rows, options.plots):
+            print(path)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "rows": [*map(as_json, rows)]}, indent=1))
     return 0
