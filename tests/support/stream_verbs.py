@@ -138,7 +138,7 @@ async def serving(*parts: object) -> AsyncIterator[Streams]:
     one, other = pipe_pair()
     host = MuxConnection(one, "asker", party="host")
     agent = MuxConnection(other, "server", party="agent", serve=service)
-    service.answers = agent
+    service.connection = agent
     running = [asyncio.create_task(end.run()) for end in (host, agent)]
     try:
         yield Streams(host)
