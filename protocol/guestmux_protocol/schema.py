@@ -27,9 +27,15 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Array:
-    """A list of one type."""
+    """A list of one type.
+
+    Attributes:
+        items: what is in it.
+        longest: items at most, where it is bounded: a list of a million is refused before each of them is looked at.
+    """
 
     items: Type
+    longest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ def validate(kind: Type, value: Any, name: str = "") -> None:
     elif isinstance(kind, Array):
         if type(value) is not list:
             raise _wrong_type(name, "array")
+        if kind.longest is not None and len(value) > kind.longest:
+            raise InvalidParameter(f"Parameter '{name}' has more than {kind.longest} items")
         for index, item in enumerate(value):
             validate(kind.items, item, f"{name}[{index}]")
     elif isinstance(kind, Enumeration):

@@ -40,7 +40,7 @@ def _convert(info: inspect.Type) -> Type:
     if scalar := _SCALARS.get(type(info)):
         return scalar
     if isinstance(info, inspect.ListType):
-        return Array(_convert(info.item_type))
+        return Array(_convert(info.item_type), info.max_length)
     if isinstance(info, inspect.LiteralType) and all(isinstance(value, str) for value in info.values):
         return Enumeration(tuple(map(str, info.values)))
     if isinstance(info, inspect.StructType):

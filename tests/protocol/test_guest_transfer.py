@@ -46,8 +46,8 @@ def test_arguments_as_a_host_writes_them(name: str, given: dict[str, Any], parse
         ("guest-file-set-attributes", {"path": "x", "gid": -1}, ">= 0"),
         ("guest-file-download", {"path": "x", "ranges": [[0, -1]]}, ">= 0"),
         ("guest-file-download", {"path": "x", "ranges": [[0]]}, "length >= 2"),
-        ("guest-file-download", {"path": "x", "ranges": [[0, 1, 2]]}, "length <= 2"),
-        ("guest-file-upload", {"path": "x", "ranges": [[0, 1]] * 4097}, "length <= 4096"),
+        ("guest-file-download", {"path": "x", "ranges": [[0, 1, 2]]}, "has more than 2 items"),
+        ("guest-file-upload", {"path": "x", "ranges": [[0, 1]] * 4097}, "has more than 4096 items"),
         ("guest-exec-attach", {"pid": 1, "channel": "stdout"}, "does not accept value 'stdout'"),
         ("guest-connect", {}, "Parameter 'to' is missing"),
     ],
@@ -55,3 +55,8 @@ def test_arguments_as_a_host_writes_them(name: str, given: dict[str, Any], parse
 def test_what_is_out_of_bounds_is_refused(name: str, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidParameter, match=said):
         GUEST[name].parse(arguments)
+
+
+def test_a_list_beyond_its_bound_is_refused_before_its_items_are_looked_at() -> None:
+    with pytest.raises(InvalidParameter, match="'ranges' has more than 4096 items"):
+        GUEST["guest-file-download"].check({"path": "x", "ranges": ["no range"] * 4097})
