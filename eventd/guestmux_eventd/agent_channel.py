@@ -138,17 +138,13 @@ class AgentChannel:
         Raises:
             CommandFailure: the agent refused, left, or has too much to do.
         """
-
-        def ask(credit: int) -> StreamEnd:
-            number = self._mux.open(command, arguments, context, group=port, credit=credit)
-            self._asked[number] = relay
-            self._driver.wake()
-            return StreamEnd(self._mux, number, self._driver.wake, "agent")
-
         try:
-            relay.ask(ask, group)
+            number = self._mux.open(command, arguments, context, group=port)
         except (MuxFull, MuxTooLarge) as error:
             raise self._refusal(error) from error
+        self._asked[number] = relay
+        relay.ask(StreamEnd(self._mux, number, self._driver.wake, "agent"), group)
+        self._driver.wake()
         await relay.opened()
 
     def forget(self, relay: StreamRelay) -> None:

@@ -11,6 +11,7 @@ import anyio.lowlevel
 
 from guestmux_eventd.asked_work import AskedWork
 from guestmux_eventd.caller import Caller
+from guestmux_eventd.credit_pool import CreditPool
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.large_values import answering
@@ -93,6 +94,7 @@ class MuxSession:
             Ack: self._seen,
         }
         self._relays: dict[int, StreamRelay] = {}
+        self._pool = CreditPool()
         self._log_grew = anyio.Event()
         self._subscription: Subscription | None = None
 
@@ -189,7 +191,7 @@ class MuxSession:
                 frame.stream, GENERIC_ERROR, f"The command {command.command} is no stream; call it"
             )
             return
-        relay = StreamRelay(StreamEnd(self._mux, frame.stream, self._driver.wake, "host"))
+        relay = StreamRelay(StreamEnd(self._mux, frame.stream, self._driver.wake, "host"), self._pool)
         self._relays[frame.stream] = relay
         self._work.start(frame.stream, self._relay(frame.stream, command, relay))
 

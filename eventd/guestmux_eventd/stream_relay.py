@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from guestmux_eventd.credit_pool import CreditPool, CreditWay
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.json_text import JsonError, decode
 from guestmux_protocol.messages import GENERIC_ERROR
@@ -38,14 +39,19 @@ class StreamEnd:
         self.number = number
         self.wake = wake
 
-    def take(self, frame: StreamFrame) -> None:
+    def send(self, data: bytes) -> None:
         """Send on what came from the other end. Credit goes end to end, so there is room for all of it."""
-        if type(frame) is Data:
-            self.mux.send(self.number, frame.data)
-        elif type(frame) is Credit:
-            self.mux.grant(self.number, frame.count)
-        elif type(frame) is Close:
-            self.mux.close(self.number, frame.failure, frame.value)
+        self.mux.send(self.number, data)
+        self.wake()
+
+    def grant(self, count: int) -> None:
+        """Let more come."""
+        self.mux.grant(self.number, count)
+        self.wake()
+
+    def close(self, close: Close) -> None:
+        """Send on that the other end sends nothing more."""
+        self.mux.close(self.number, close.failure, close.value)
         self.wake()
 
     def fail(self, failure: Failure) -> None:
@@ -59,19 +65,22 @@ class StreamRelay:
 
     Args:
         host: the host's end.
+        pool: what bounds the credit of all of the host's streams.
 
     Attributes:
         check: what the agent's reply has to pass; raises CommandFailure.
         failed: whether it broke after it was open.
     """
 
-    def __init__(self, host: StreamEnd) -> None:
+    def __init__(self, host: StreamEnd, pool: CreditPool) -> None:
         self.check: Callable[[Any], None] = lambda _value: None
         self.failed = False
         self._host = host
         self._agent: StreamEnd | None = None
         self._group = ""
-        self._credit = 0
+        self._pool = pool
+        self._to_host = CreditWay(pool, host.mux)
+        self._to_agent: CreditWay | None = None
         self._closed: set[StreamEnd] = set()
         self._refusal: CommandFailure | None = None
         self._answered = anyio.Event()
@@ -91,15 +100,17 @@ class StreamRelay:
         """The stream's number on the agent's connection; None before it was asked."""
         return self._agent.number if self._agent else None
 
-    def ask(self, agent_open: Callable[[int], StreamEnd], group: str) -> None:
-        """Ask the agent.
+    def ask(self, agent: StreamEnd, group: str) -> None:
+        """The agent was asked.
 
         Args:
-            agent_open: opens the stream there, with the credit that the host gave meanwhile.
+            agent: its end.
             group: the session that the stream shares its turns with, on the way to the host.
         """
         self._group = group
-        self._agent = agent_open(self._credit)
+        self._agent = agent
+        self._to_agent = CreditWay(self._pool, agent.mux)
+        self._to_host.connect(agent.grant)
 
     async def opened(self) -> None:
         """Wait until the agent accepted it.
@@ -117,15 +128,18 @@ class StreamRelay:
 
     def from_host(self, frame: StreamFrame) -> None:
         """The host sent something."""
-        if self._agent is not None:
-            self._pass(frame, self._host, self._agent)
-        elif type(frame) is Credit:
-            self._credit += frame.count
+        if type(frame) is Credit:
+            self._to_host.offer(frame.count)
+        elif self._agent and self._to_agent:
+            self._pass(frame, self._host, self._agent, self._to_agent)
 
     def from_agent(self, frame: StreamFrame) -> None:
         """The agent sent something."""
-        if self._agent is not None:
-            self._pass(frame, self._agent, self._host)
+        if type(frame) is not Credit:
+            if self._agent:
+                self._pass(frame, self._agent, self._host, self._to_host)
+        elif self._to_agent:
+            self._to_agent.offer(frame.count)
 
     def accepted(self, untrusted_text: bytes) -> None:
         """The agent accepted it, with its reply as JSON text."""
@@ -138,11 +152,13 @@ class StreamRelay:
         self._host.mux.reply(self._host.number, untrusted_text, group=self._group)
         self._host.wake()
         self._answered.set()
+        if self._to_agent:
+            self._to_agent.connect(self._host.grant)
 
     def refused(self, failure: CommandFailure) -> None:
         """The agent refused it."""
         self._refuse(failure)
-        self._over.set()
+        self._end()
 
     def agent_left(self, desc: str) -> None:
         """The agent is gone."""
@@ -155,24 +171,32 @@ class StreamRelay:
         """Have the agent give it up; what is over already stays as it is."""
         agent = self._agent
         if agent is None or self._over.is_set():
-            self._over.set()
+            self._end()
         elif self._answered.is_set():
             self._break(failure, agent)
         else:
-            self._over.set()
+            self._end()
             agent.mux.cancel(agent.number)
             agent.wake()
+
+    def _end(self) -> None:
+        self._over.set()
+        self._to_host.end()
+        if self._to_agent:
+            self._to_agent.end()
 
     def _refuse(self, failure: CommandFailure) -> None:
         self._refusal = failure
         self._answered.set()
 
-    def _pass(self, frame: StreamFrame, whence: StreamEnd, whither: StreamEnd) -> None:
+    def _pass(self, frame: StreamFrame, whence: StreamEnd, whither: StreamEnd, way: CreditWay) -> None:
         if self._over.is_set():
             return
-        if type(frame) is Close:
-            frame = self._closing(frame, whence)
-        whither.take(frame)
+        if type(frame) is Data:
+            whither.send(frame.data)
+            way.used(len(frame.data))
+        elif type(frame) is Close:
+            whither.close(self._closing(frame, whence))
 
     def _closing(self, untrusted_close: Close, whence: StreamEnd) -> Close:
         """A party's CLOSE with that party's name in it, whatever it says itself."""
@@ -180,13 +204,13 @@ class StreamRelay:
         failure = untrusted_close.failure
         if failure is None:
             if len(self._closed) == BOTH:
-                self._over.set()
+                self._end()
             return untrusted_close
         self.failed = True
-        self._over.set()
+        self._end()
         return Close(untrusted_close.stream, Failure(failure.error_class, failure.desc, whence.party))
 
     def _break(self, failure: Failure, whither: StreamEnd) -> None:
         self.failed = True
-        self._over.set()
+        self._end()
         whither.fail(failure)

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from guestmux_eventd.credit_pool import LEAST, POOL_BYTES
 from guestmux_protocol.mux import (
     Cancel,
     Close,
@@ -431,6 +432,29 @@ async def test_an_agent_that_sends_without_credit_is_dropped_and_nobody_else_is(
         assert isinstance(await host.answer(kept), Reply)
         assert await host.data(kept, 5) == b"alive"
         others.close()
+
+
+async def test_a_host_that_takes_much_and_reads_nothing_is_promised_little(
+    eventd: Eventd, host: MuxEnd, channel: MuxEnd
+) -> None:
+    """A hundred windows are open; what the agent may send is what eventd can keep."""
+    numbers = [await opened(host, channel, host_credit=1 << 20) for _ in range(100)]
+    await host.value("guest-ping")
+    assert await host.value("guest-ping") == {}
+    number, theirs = await opened(host, channel)
+    while not all(channel.mux.sendable(stream) for _, stream in numbers):
+        await channel.receive()
+    promised = sum(channel.mux.sendable(stream) for _, stream in numbers)
+    assert promised <= POOL_BYTES + len(numbers) * LEAST
+    before = eventd.memory
+    for _, stream in numbers:
+        channel.mux.send(stream, bytes(channel.mux.sendable(stream)))
+    await channel.flush()
+    host.mux.grant(number, 10)
+    await host.flush()
+    while not channel.mux.sendable(theirs):
+        await channel.receive()
+    assert eventd.memory - before < 2 * (POOL_BYTES + len(numbers) * LEAST)
 
 
 async def test_ten_thousand_streams_are_a_violation_and_end_with_it(
