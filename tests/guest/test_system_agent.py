@@ -14,7 +14,9 @@ pytestmark = pytest.mark.guest
 
 AGENT = "guestmux-system-agent.service"
 CONFIGURATION = "/etc/guestmux/system-agent.toml"
-NO_ROOT = 'deny = ["guest-exec*", "guest-file-*", "guest-connect", "guest-set-user-password", "guest-ssh-*"]\n'
+NO_ROOT = (
+    'deny = ["guest-exec*", "guest-file-*", "guest-connect", "guest-set-user-password", "guest-ssh-*"]\n'
+)
 SANDBOX = Path(__file__).parents[2] / "packaging" / "examples" / "system-agent-sandbox.conf"
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAb host"
