@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,8 @@ import pytest
 from guestmux_session.verbs import removal
 from guestmux_session.verbs.base64_text import encoded
 from guestmux_session.verbs.file_changes import FileChanges
+from tests.support.other_user import NOBODY, as_nobody, needs_root
 from tests.support.verbs import Verbs
-
-NOBODY = 65534
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 
 
 @pytest.fixture
@@ -41,25 +38,6 @@ def refused(verbs: Verbs, name: str, **arguments: Any) -> str:
     answer = ask(verbs, name, **arguments)
     assert "error" in answer, answer
     return str(answer["error"]["desc"])
-
-
-def as_nobody(folder: Path, work: Callable[[], str]) -> str:
-    """What a child process says that is nobody's and in a folder which nobody can reach from above."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.chdir(folder)
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            os.write(writing, work().encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(child, 0)
-    with os.fdopen(reading, "rb") as said:
-        return said.read().decode()
 
 
 def test_a_directory_is_made_with_those_above_it(verbs: Verbs, tmp_path: Path) -> None:

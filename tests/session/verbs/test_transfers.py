@@ -1,5 +1,6 @@
 """guest-file-download, -upload and -checksum: real files over a real connection."""
 
+import asyncio
 import hashlib
 import os
 import threading
@@ -19,6 +20,7 @@ from guestmux_session.verbs.checksums import Checksums
 from guestmux_session.verbs.disk_threads import PIECE_BYTES
 from guestmux_session.verbs.downloads import Downloads
 from guestmux_session.verbs.uploads import Uploads
+from tests.support.other_user import as_nobody, needs_root
 from tests.support.stream_verbs import Refused, Streams, serving
 
 pytestmark = pytest.mark.anyio
@@ -333,6 +335,32 @@ async def test_how_many_there_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 # Uploads
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["guest-file-download", "guest-file-upload", "guest-file-checksum"])
+def test_what_the_user_may_not_is_told(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").write_bytes(b"secret")
+    (tmp_path / "file").chmod(0o600)
+
+    async def attempt(path: str) -> str:
+        try:
+            async with serving(Checksums(), Downloads(), Uploads()) as agent:
+                if name == "guest-file-checksum":
+                    await agent.get(name, path=path)
+                else:
+                    async with agent.open(name, path=path):
+                        return "opened"
+        except Refused as error:
+            return str(error)
+        return "nothing"
+
+    said = as_nobody(tmp_path, lambda: asyncio.run(attempt("file")))
+    assert said.endswith(" file 'file': Permission denied")
+    if name == "guest-file-upload":
+        assert as_nobody(tmp_path, lambda: asyncio.run(attempt("new"))).endswith(": Permission denied")
+    assert (tmp_path / "file").read_bytes() == b"secret"
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 12345])
