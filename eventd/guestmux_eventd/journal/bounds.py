@@ -90,14 +90,17 @@ class Pages:
         """Whether these events fit into the bound."""
         return self._used() + pages_for(entries) <= self._bounds.pages
 
-    def limit(self) -> bool:
-        """Have SQLite itself keep to the bound; False: the file is larger, and `shrink` may help."""
+    def limit(self) -> int:
+        """Have SQLite itself keep to the bound; returns how many pages the file is above it, for `shrink`."""
         [(granted,)] = self._connection.execute(f"PRAGMA max_page_count = {self._bounds.pages}").fetchall()
-        return int(granted) <= self._bounds.pages
+        return max(int(granted) - self._bounds.pages, 0)
 
     def shrink(self) -> None:
-        """Give back what is free."""
-        self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+        """Give back some of what is free."""
+        # A page that is moved changes two more: of those above it, and of those that say where it is.
+        pages = self._bounds.checkpoint_bytes // (3 * PAGE_BYTES)
+        # `execute` would stop at the first page: each is a row, without columns.
+        self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
         self.checkpoint()
 
     def checkpoint_if_due(self) -> None:

@@ -10,8 +10,8 @@ from guestmux_protocol.errors import GuestmuxError
 Kind = Literal["absent", "owner", "read-only", "locked", "corrupt", "full", "io", "numbers"]
 """What is wrong.
 
-No directory; somebody else's; not writable; in use; not a journal (any more); no room; the disk; it has numbers of this
-run already.
+No directory; somebody else's, or closed to us; read-only; in use; not a journal (any more); no room; the disk; it has
+numbers of this run already.
 """
 
 _KINDS: dict[int, Kind] = {

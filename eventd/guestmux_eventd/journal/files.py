@@ -60,13 +60,24 @@ class JournalFiles:
         """
         try:
             _check(self.directory, stat.S_ISDIR, "no directory")
+            self._check_writable()
             with suppress(FileNotFoundError):
                 _check(self.path, stat.S_ISREG, "no file")
+                # SQLite would be content with reading.
+                os.close(os.open(self.path, os.O_RDWR | os.O_NOFOLLOW))
                 return False
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
         except OSError as error:
             raise _fault(error, self.path) from error
         return True
+
+    def _check_writable(self) -> None:
+        try:
+            os.close(os.open(self.directory, os.O_WRONLY | os.O_TMPFILE, 0o600))
+        except OSError as error:
+            # Not every file system makes files without a name.
+            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOSPC}:
+                raise
 
     def put_aside(self) -> Path:
         """Rename the journal, so that a new one can be begun.

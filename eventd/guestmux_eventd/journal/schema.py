@@ -38,8 +38,6 @@ _SETTINGS = (
     # No memory is shared with other processes then: a page of it that must be written would stop whoever
     # touches it while file systems are frozen. And a second eventd is told at once that the journal is in use.
     "locking_mode = EXCLUSIVE",
-    f"page_size = {PAGE_BYTES}",
-    "auto_vacuum = INCREMENTAL",
     "journal_mode = WAL",
     "synchronous = NORMAL",
     f"cache_size = -{CACHE_KIB}",
@@ -50,6 +48,10 @@ _SETTINGS = (
     # The store does it, and hears of what goes wrong.
     "wal_autocheckpoint = 0",
 )
+
+
+_NEW = (f"page_size = {PAGE_BYTES}", "auto_vacuum = INCREMENTAL")
+"""Of an empty file, before all others. Set again they would be written again, for which there may be no room."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -63,7 +65,7 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     connection.text_factory = bytes
     try:
-        for setting in _SETTINGS:
+        for setting in (*(() if path.stat().st_size else _NEW), *_SETTINGS):
             connection.execute(f"PRAGMA {setting}").fetchall()
         # Whatever is locked is locked now.
         connection.execute("BEGIN IMMEDIATE")

@@ -87,9 +87,13 @@ class JournalStore:
         """Bring into the file what a crash has left in its log, and the file below a bound that was lowered."""
         with self._edge():
             self._pages.checkpoint()
-            while not self._pages.limit():
+            surplus = self._pages.limit()
+            while surplus:
                 self._retention.make_room(())
                 self._pages.shrink()
+                before, surplus = surplus, self._pages.limit()
+                if surplus >= before:
+                    raise damaged(self._files.path, "large, and with nothing in it")
 
     def check(self) -> None:
         """Look through the whole file for damage, some 2 ms for a megabyte."""
