@@ -9,15 +9,19 @@ from collections.abc import Awaitable, Callable
 import anyio
 import msgspec
 from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from benchmarks.peers.agent import ECHO, PIECE, SINK, SOURCE, TICKED
-from benchmarks.peers.sdk_orders import Beside, Done, Transfer
+from benchmarks.peers.sdk_orders import Beside, Done, Fill, Transfer
 from benchmarks.peers.worker import READY, TEXT
 from guestmux import Event, Guest, Item, connect
 from guestmux.guest_stream import GuestStream
 
 ENDLESS = 1 << 50
 """Bytes of a stream that runs until what is measured beside it is done."""
+
+REGISTRATION = 10.0
+"""Seconds that an agent may take to offer its streams."""
 
 SETTLE = 0.1
 """Seconds that streams run before anything is measured beside them."""
@@ -29,15 +33,21 @@ class Host:
     Args:
         guest: the connection.
         session: where the agent is.
+        tasks: for what goes on after an order.
     """
 
-    def __init__(self, guest: Guest, session: str) -> None:
+    def __init__(self, guest: Guest, session: str, tasks: TaskGroup) -> None:
         self._guest = guest
+        self._tasks = tasks
         self._session = session
 
-    async def obey(self, order: Transfer | Beside) -> Done:
+    async def obey(self, order: Transfer | Beside | Fill) -> Done:
         """Do it."""
         begun = time.perf_counter()
+        if isinstance(order, Fill):
+            stream = await self._guest.stream(SINK, session=order.session, wait=REGISTRATION)
+            self._tasks.start_soon(self._fill, stream)
+            return Done(time.perf_counter() - begun)
         if isinstance(order, Beside):
             return await self._measure_beside(order)
         move = self._push if order.up else self._pull
@@ -65,8 +75,6 @@ class Host:
         begun = time.perf_counter()
         async with anyio.create_task_group() as streams:
             stalled = [await self._stall() for _ in range(order.stalled)]
-            if order.other:
-                streams.start_soon(self._push_to, order.other)
             for _ in range(order.streams):
                 streams.start_soon(self._pull, ENDLESS)
             await anyio.sleep(SETTLE)
@@ -79,8 +87,8 @@ class Host:
     async def _stall(self) -> GuestStream:
         return await self._guest.stream(SOURCE, session=self._session, count=ENDLESS)
 
-    async def _push_to(self, session: str) -> None:
-        async with await self._guest.stream(SINK, session=session) as stream:
+    async def _fill(self, stream: GuestStream) -> None:
+        async with stream:
             while True:
                 await stream.send(PIECE)
 
@@ -122,14 +130,15 @@ async def _timed(ask: Callable[[], Awaitable[object]], count: int) -> list[float
 
 
 async def _run(path: str, session: str) -> None:
-    async with connect(f"unix:{path}", reconnect=False) as guest:
+    async with connect(f"unix:{path}", reconnect=False) as guest, anyio.create_task_group() as tasks:
         if guest.dialect != "mux":
             raise RuntimeError(f"the port speaks {guest.dialect}, not mux")
-        host = Host(guest, session)
+        host = Host(guest, session, tasks)
         print(READY, flush=True)
         while line := await to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-            done = await host.obey(msgspec.json.decode(line, type=Transfer | Beside))
+            done = await host.obey(msgspec.json.decode(line, type=Transfer | Beside | Fill))
             print(msgspec.json.encode(done).decode(), flush=True)
+        tasks.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ class Transfer(msgspec.Struct, frozen=True, tag=True):
     up: bool = False
 
 
+class Fill(msgspec.Struct, frozen=True, tag=True):
+    """From now on, send the agent of another session as many bytes as it takes."""
+
+    session: str
+
+
 class Beside(msgspec.Struct, frozen=True, tag=True):
     """Measure round trips while streams run.
 
@@ -34,7 +40,6 @@ class Beside(msgspec.Struct, frozen=True, tag=True):
         events: how many are going to come.
         streams: that run from the guest at full speed meanwhile.
         stalled: that nobody reads.
-        other: a session whose agent is sent bytes meanwhile, as many as it takes.
     """
 
     pings: int = 0
@@ -42,7 +47,6 @@ class Beside(msgspec.Struct, frozen=True, tag=True):
     events: int = 0
     streams: int = 0
     stalled: int = 0
-    other: str = ""
 
     def replace(self, *, pings: int = 0, calls: int = 0, events: int = 0) -> Beside:
         """The same with something to measure."""
@@ -85,6 +89,10 @@ class SdkHost:
         """Measure what needs nobody else."""
         return self._run(order)
 
+    def fill(self, session: str) -> None:
+        """Have an agent sent as much as it takes; returns when it was asked."""
+        self._run(Fill(session))
+
     def listen(self, order: Beside) -> None:
         """Measure events: returns when they may come."""
         self.worker.tell(order)
@@ -95,7 +103,7 @@ class SdkHost:
         """Wait for the events."""
         return msgspec.json.decode(self.worker.line(), type=Done)
 
-    def _run(self, order: Transfer | Beside) -> Done:
+    def _run(self, order: Transfer | Beside | Fill) -> Done:
         self.worker.tell(order)
         return self.heard()
 
