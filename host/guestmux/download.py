@@ -75,26 +75,24 @@ class Download:
         """
         self._watcher.began(shown(source), found.size)
         try:
-            existing = await in_thread(partial(directory.look_to_replace, name))
-            if await self._is_there(source, found, directory, name, existing):
+            if self._options.resume and await self._is_there(source, found, directory, name):
                 self._watcher.moved(shown(source), found.size)
                 return
-            opening = partial(LocalPart.open, directory, name, keep=self._options.resume)
-            part = await in_thread(opening, LocalPart.leave)
+            opening = partial(self._open, directory, name)
+            part, existing = await in_thread(opening, lambda opened: opened[0].leave())
             await self._fill(source, found, part, existing)
         finally:
             self._watcher.ended(shown(source))
 
-    async def _is_there(
-        self,
-        source: bytes,
-        found: FileStat,
-        directory: LocalDirectory,
-        name: bytes,
-        existing: os.stat_result | None,
-    ) -> bool:
+    def _open(self, directory: LocalDirectory, name: bytes) -> tuple[LocalPart, os.stat_result | None]:
+        """The part, and what it is to replace. May block."""
+        existing = directory.look_to_replace(name)
+        return LocalPart.open(directory, name, keep=self._options.resume), existing
+
+    async def _is_there(self, source: bytes, found: FileStat, directory: LocalDirectory, name: bytes) -> bool:
         """Whether an earlier copy that is now resumed has finished this file."""
-        if not self._options.resume or existing is None or not stat.S_ISREG(existing.st_mode):
+        existing = await in_thread(partial(directory.look, name))
+        if existing is None or not stat.S_ISREG(existing.st_mode):
             return False
         if existing.st_size != found.size:
             return False

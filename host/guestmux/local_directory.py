@@ -114,6 +114,16 @@ class LocalDirectory:
             except FileNotFoundError:
                 return None
 
+    def look_at_all(self, names: Sequence[bytes]) -> list[os.stat_result | LocalFileError | None]:
+        """The same for several names; with the errors, of which one must not hide the others."""
+        found: list[os.stat_result | LocalFileError | None] = []
+        for name in names:
+            try:
+                found.append(self.look(name))
+            except LocalFileError as error:
+                found.append(error)
+        return found
+
     def look_to_replace(self, name: bytes) -> os.stat_result | None:
         """The same, of what a file is to replace.
 

@@ -108,6 +108,11 @@ class RangeSource:
         """blake2b of all of it; None where none is taken."""
         return self._digest.hexdigest() if self._digest else None
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all that was asked for was read."""
+        return not any(length for _, length in self._left)
+
     def read(self) -> bytes:
         """The next piece; b"" after the last. May block.
 

@@ -12,6 +12,7 @@ from guestmux.copying import (
     CopyOptions,
     CopyReport,
     CopyWatcher,
+    LocalFileError,
     is_part,
     joined,
     part_name,
@@ -25,6 +26,9 @@ from guestmux.tree_copy import Names, TreeCopy
 from guestmux.tree_download import PART
 from guestmux.upload import Upload
 from guestmux_protocol.guest.file_facts import FileStat
+
+LOOKED_AT = 256
+"""Files of a directory that are looked at by one thread at once."""
 
 KINDS = {
     stat.S_IFIFO: "a fifo",
@@ -82,8 +86,13 @@ class TreeUpload(TreeCopy):
             self._made.append((names, status, made))
             self._report.directories += 1
             directories: list[Names] = []
-            for name in await in_thread(directory.names):
-                await self._take(directory, (*names, name), made, directories)
+            inside = await in_thread(directory.names)
+            for begin in range(0, len(inside), LOOKED_AT):
+                some = inside[begin : begin + LOOKED_AT]
+                for name, found in zip(
+                    some, await in_thread(partial(directory.look_at_all, some)), strict=True
+                ):
+                    await self._take((*names, name), found, made, directories)
         self._note_directories(directories)
 
     async def _make(self, names: Names) -> bool:
@@ -99,16 +108,17 @@ class TreeUpload(TreeCopy):
         return existing is None
 
     async def _take(
-        self, directory: LocalDirectory, names: Names, is_new: bool, directories: list[Names]
+        self,
+        names: Names,
+        status: os.stat_result | LocalFileError | None,
+        is_new: bool,
+        directories: list[Names],
     ) -> None:
-        name = names[-1]
-        try:
-            status = await in_thread(partial(directory.look, name))
-        except GuestmuxError as error:
-            return self._fail(names, error)
         if status is None:
             return None
-        if is_part(name):
+        if isinstance(status, LocalFileError):
+            return self._fail(names, status)
+        if is_part(names[-1]):
             return self._skip(names, PART)
         match stat.S_IFMT(status.st_mode):
             case stat.S_IFDIR:

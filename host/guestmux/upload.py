@@ -198,9 +198,11 @@ class Upload:
 
     async def _pump(self, one: _OneFile, reader: RangeSource, stream: GuestStream) -> None:
         async with FileWorker[bytes]() as worker:
-            await worker.start(reader.read)
-            while piece := await worker.wait():
+            if not reader.at_end:
                 await worker.start(reader.read)
+            while piece := await worker.wait():
+                if not reader.at_end:
+                    await worker.start(reader.read)
                 with anyio.move_on_after(self._patience) as patience:
                     await stream.send(piece)
                 if patience.cancelled_caught:
