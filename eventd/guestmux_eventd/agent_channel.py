@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from guestmux_eventd.partial_frames import BoundedMultiplexer
 from guestmux_eventd.refusal import CommandFailure
@@ -35,7 +35,7 @@ TakeEvents = Callable[[list[Event], Multiplexer], None]
 
 
 class AgentChannel:
-    """One agent's channel, from its first word to its end.
+    """One agent's channel, from its first word to its end. There may be a thousand, so each is small.
 
     Args:
         pipe: the socket, or rather what came of it.
@@ -44,6 +44,8 @@ class AgentChannel:
         take_events: takes the events that came, and answers them.
         mux: its state.
     """
+
+    __slots__ = ("_asked", "_driver", "_greeted", "_mux", "_name", "_take_events")
 
     def __init__(
         self,
@@ -57,14 +59,7 @@ class AgentChannel:
         self._take_events = take_events
         self._mux = mux
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
-        self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            Hello: lambda _hello: greeted(),
-            Reply: self._answered,
-            Error: self._answered,
-            Data: self._streamed,
-            Credit: self._streamed,
-            Close: self._streamed,
-        }
+        self._greeted = greeted
         self._asked: dict[int, asyncio.Future[bytes] | StreamRelay] = {}
 
     def __repr__(self) -> str:
@@ -165,9 +160,12 @@ class AgentChannel:
             if frame.__class__ is Event:
                 events.append(frame)
             elif handler := self._handlers.get(frame.__class__):
-                handler(frame)
+                handler(self, frame)
         if events:
             self._take_events(events, self._mux)
+
+    def _hello(self, _frame: Hello) -> None:
+        self._greeted()
 
     def _streamed(self, frame: StreamFrame) -> None:
         relay = self._asked.get(frame.stream)
@@ -195,6 +193,16 @@ class AgentChannel:
                 each.agent_left("the agent disconnected")
             elif not each.done():
                 each.set_exception(gone)
+
+    # One for all: a table for each of a thousand agents would be as large as the rest of what it has here.
+    _handlers: ClassVar[dict[type[Any], Callable[[AgentChannel, Any], None]]] = {
+        Hello: _hello,
+        Reply: _answered,
+        Error: _answered,
+        Data: _streamed,
+        Credit: _streamed,
+        Close: _streamed,
+    }
 
 
 def _time_is_up(answer: asyncio.Future[bytes]) -> None:
