@@ -15,9 +15,14 @@ MAX_PARTIAL: Final = 192 << 20
 
 
 class PartialFrames:
-    """What each user's agents have begun."""
+    """What each user's agents have begun.
 
-    def __init__(self) -> None:
+    Args:
+        most: bytes that may be.
+    """
+
+    def __init__(self, most: int = MAX_PARTIAL) -> None:
+        self._most = most
         self._bytes: Counter[int] = Counter()
 
     def __repr__(self) -> str:
@@ -30,8 +35,8 @@ class PartialFrames:
             MuxError: they are too many.
         """
         self._bytes[uid] += difference
-        if self._bytes[uid] > MAX_PARTIAL:
-            raise MuxError(f"this user's agents began frames of more than {MAX_PARTIAL} bytes and ended none")
+        if self._bytes[uid] > self._most:
+            raise MuxError(f"this user's agents began frames of more than {self._most} bytes and ended none")
         if not self._bytes[uid]:
             del self._bytes[uid]
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import anyio
@@ -371,37 +370,6 @@ async def test_an_agent_that_dies_in_the_middle_of_a_frame(host: RawHost, channe
     channel.close()
     assert (await host.event("AGENT_GONE"))["reason"] == "channel-lost"
     assert (await host.ask("guest-ping"))["return"] == {}
-
-
-async def test_frames_begun_and_not_ended_are_bounded_for_a_user(
-    eventd: Eventd, host: RawHost, bus: PrivateBus
-) -> None:
-    """Each agent may send a large value, but not all of them at the same time without end."""
-    await host.subscribe("AGENT_GONE")
-    begun = b"\x93\x02\x01\xc6\x03\xff\xff\xff" + bytes(60 << 20)
-    async with AsyncExitStack() as stack:
-        channels = []
-        for number in range(4):
-            agent = await stack.enter_async_context(bare_agent(bus.address))
-            await agent.register(f"org.example.a{number}")
-            channels.append(await channel_of(agent))
-        for channel in channels[:3]:
-            await channel.write(begun)
-        with suppress(BrokenPipeError, ConnectionResetError):
-            await channels[3].write(begun)
-        assert (await host.event("AGENT_GONE"))["agent"] == "org.example.a3"
-        assert "this user's agents began frames" in eventd.log
-        for channel in channels:
-            channel.close()
-        for _ in range(3):
-            await host.event("AGENT_GONE")
-        again = await stack.enter_async_context(bare_agent(bus.address))
-        await again.register("org.example.again", commands=("as", [COMMAND]))
-        channel = await channel_of(again)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(answer, channel, b'"%s"' % (b"x" * (60 << 20)))
-            assert len((await ask(host))["return"]) == 60 << 20
-        channel.close()
 
 
 async def test_bulk_is_passed_as_a_memfd(host: RawHost, agent: BareAgent) -> None:
