@@ -20,6 +20,9 @@ COUNTS = (1, 10, 100)
 FULL_BYTES = 256 << 20
 """Of one direction in a round, by all streams together: a third of a second or so."""
 
+LEAST_BYTES = 8 << 20
+"""Of one stream in a full round, so that what is measured is not their opening, a millisecond each."""
+
 ONE = "1 stream"
 RELAY, SOCAT = "two hops, Python", "two hops, socat"
 
@@ -49,7 +52,8 @@ def name(count: int) -> str:
 
 
 def _sample(guest: MuxChain, size: int, streams: int) -> Sample:
-    each = size // streams // FRAME_BYTES * FRAME_BYTES
+    least = LEAST_BYTES * size // FULL_BYTES
+    each = max(size // streams, least) // FRAME_BYTES * FRAME_BYTES
     before = usage(guest.eventd.process.pid)
     down = guest.host.transfer(Transfer(each, streams))
     up = guest.host.transfer(Transfer(each, streams, up=True))

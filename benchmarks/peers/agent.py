@@ -9,6 +9,7 @@ import anyio
 
 from benchmarks.peers.worker import TEXT, obey
 from guestmux_session import Agent, Data, Event, ServedStream, command, stream
+from guestmux_transport.allocator import keep_little
 
 ECHO = "__org.example_echo"
 SOURCE = "__org.example_source"
@@ -79,7 +80,8 @@ WAYS: dict[str, type[Ticker]] = {"channel": Ticker, "bus": BusTicker, "post": Po
 
 
 def main(bus: str, session: str, way: str = "channel") -> None:
-    """Run one."""
+    """Run one, as Agent.main() does."""
+    keep_little()
     anyio.run(WAYS[way](bus=bus, session=session).run)
 
 

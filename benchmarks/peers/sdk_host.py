@@ -16,6 +16,7 @@ from benchmarks.peers.sdk_orders import Beside, Done, Fill, Transfer
 from benchmarks.peers.worker import READY, TEXT
 from guestmux import Event, Guest, Item, connect
 from guestmux.guest_stream import GuestStream
+from guestmux_transport.allocator import keep_little
 
 ENDLESS = 1 << 50
 """Bytes of a stream that runs until what is measured beside it is done."""
@@ -142,4 +143,5 @@ async def _run(path: str, session: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_little()  # as the command line does
     anyio.run(_run, sys.argv[1], sys.argv[2])

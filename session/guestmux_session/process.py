@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from guestmux_session.news import News
+from guestmux_transport.allocator import keep_little
 from guestmux_transport.logs import configure_logging
 from guestmux_transport.sd_notify import notify
 
@@ -28,6 +29,7 @@ def run_process(run: Run, news: News, hold: Hold = lambda: False) -> None:
         news: how the agent stands.
         hold: whether it must go on for now: then it stops when that ends, or by a second signal.
     """
+    keep_little()
     if not logging.getLogger().handlers:
         configure_logging("info")
     news.listener = _tell_systemd

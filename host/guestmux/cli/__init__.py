@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from guestmux_transport.allocator import keep_little
+
 
 def main() -> None:
     """Run the command line and exit."""
@@ -13,4 +15,5 @@ def main() -> None:
         if error.name not in ("click", "rich"):
             raise
         sys.exit(f"guestmux: the command line needs {error.name}: install guestmux[host]")
+    keep_little()
     sys.exit(run())
