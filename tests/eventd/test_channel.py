@@ -373,7 +373,7 @@ async def test_an_agent_that_dies_in_the_middle_of_a_frame(host: RawHost, channe
 
 
 async def test_bulk_is_passed_as_a_memfd(host: RawHost, agent: BareAgent) -> None:
-    await agent.register(**SERVES, **{"large-messages": ("b", True)})
+    await agent.register(**{**SERVES, "large-messages": ("b", True)})
     channel = await channel_of(agent)
     assert (await ask(host, text="x" * 200_000))["return"] == COMMAND
     assert agent.called == [COMMAND]
