@@ -30,6 +30,8 @@ from tests.support.journals import (
     event,
     events,
     everything,
+    fill,
+    mounted_memory,
     numbers,
     opened,
     place,
@@ -219,24 +221,8 @@ def test_no_room_for_a_new_one(small_disk: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2M,mode=700", "tmpfs", disk], check=False
-    ).returncode:
-        pytest.skip("needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65536, 4096):
-            try:
-                while file.write(b"\0" * size):
-                    pass
-            except OSError:
-                pass
+    with mounted_memory(tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_a_limit_on_file_sizes(tmp_path: Path) -> None:
@@ -407,7 +393,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     chance = random.Random(6)
     place(tmp_path / "j")
     stored: list[tuple[int, int]] = []
-    for turn in range(8):
+    for turn in range(5):
         command = [sys.executable, "-c", KILLED, str(tmp_path / "j"), f"epoch {turn}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None

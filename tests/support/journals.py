@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal.bounds import MIN_BYTES, Bounds
@@ -93,3 +96,25 @@ def same(one: Item, other: Item) -> bool:
     if isinstance(one, Gap) or isinstance(other, Gap):
         return one == other
     return (one.seq, one.name, one.data, one.time) == (other.seq, other.name, other.data, other.time)
+
+
+@contextmanager
+def mounted_memory(directory: Path) -> Iterator[Path]:
+    """A file system of 2 MB. Skips where this machine has none for us."""
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2M,mode=700", "tmpfs", str(directory)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs root")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Take all the room of a file system."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65536, 4096):
+            with suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
