@@ -38,6 +38,10 @@ LIMITS: Final = DEFAULT_MUX_LIMITS
 FIRST_WORD: Final = 30.0
 """Seconds that an agent has to speak first: it asked for the channel, but the machine may be busy."""
 
+OVERFLOW_UID: Final = 65534
+"""How the kernel shows a uid that a sandbox's user namespace does not have, eventd's own unit among them
+(PrivateUsers=): there the pid decides alone, and the bus and the kernel agree on that."""
+
 _CREDENTIALS: Final = struct.Struct("3i")
 
 logger = logging.getLogger(__name__)
@@ -198,11 +202,11 @@ def _checked(agent: Agent, data: bytes, ancillary: list[tuple[int, int, bytes]])
     """The kernel says who wrote: a descriptor may be passed on, but not to speak in the agent's name first."""
     if not data:
         return b"", ""
-    expected = (agent.identity.pid, agent.identity.uid)
+    uids = (agent.identity.uid, OVERFLOW_UID)
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             pid, uid, _gid = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])
-            if (pid, uid) == expected:
+            if pid == agent.identity.pid and uid in uids:
                 return data, ""
             return b"", f"process {pid} of uid {uid} spoke on it"
     return b"", "the kernel does not say who spoke on it"

@@ -10,8 +10,8 @@ from guestmux_protocol.mux import Frame, Multiplexer, MuxError, MuxLimits
 SMALL: Final = 1 << 20
 """Bytes of one unfinished frame that are not counted: what is usual stays cheap."""
 
-MAX_PARTIAL: Final = 192 << 20
-"""Bytes of unfinished frames of one user's agents: two of the largest results and a half; each may begin one."""
+MAX_PARTIAL: Final = 96 << 20
+"""Bytes of unfinished frames of one user's agents: one of the largest results and a half."""
 
 
 class PartialFrames:
