@@ -198,7 +198,7 @@ async def test_files(guest: str, tmp_path: Path) -> None:
 
 
 async def copy_both_ways(guest: str, tmp_path: Path, content: bytes, where: tuple[str, ...]) -> None:
-    assert await run(guest, "cp", *where, str(tmp_path / "big"), f":{tmp_path}/copy") == (0, b"", b"")
+    assert (await run(guest, "cp", *where, str(tmp_path / "big"), f":{tmp_path}/copy"))[:2] == (0, b"")
     assert (tmp_path / "copy").read_bytes() == content
     status, out, _ = await run(guest, "cat", *where, f"{tmp_path}/copy")
     assert status == exits.OK
@@ -210,7 +210,7 @@ async def test_where_calls_wait_for_each_other(in_order: str, tmp_path: Path) ->
     assert await run(in_order, "exec", "sh", "-c", "cat; exit 7", given=b"in") == (7, b"in", b"")
     content = os.urandom(BIG)
     (tmp_path / "big").write_bytes(content)
-    assert await run(in_order, "cp", f":{tmp_path}/big", f"{tmp_path}/copy") == (0, b"", b"")
+    assert (await run(in_order, "cp", f":{tmp_path}/big", f"{tmp_path}/copy"))[:2] == (0, b"")
     assert (tmp_path / "copy").read_bytes() == content
 
 
