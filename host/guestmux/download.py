@@ -132,9 +132,11 @@ class Download:
         if self._options.sparse and found.allocated < found.size:
             await self._receive_sparse(offset, source, found, part)
             await in_thread(partial(part.truncate, found.size))
-        elif not offset:
+        elif not found.size:
+            # Maybe one of the kernel's, which have no size and something in them.
             await self._receive(source, None, part)
         elif offset < found.size:
+            # No more than it was said to have: what grows, or is said to, does not fill our disk.
             await self._receive(source, [(offset, found.size - offset)], part)
 
     async def _receive_sparse(self, offset: int, source: bytes, found: FileStat, part: LocalPart) -> None:

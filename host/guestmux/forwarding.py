@@ -16,8 +16,8 @@ from guestmux.forward_listener import Listener
 from guestmux.guest_stream import GuestStream
 from guestmux.joint import Joint, SocketEnd
 
-MAX_CONNECTIONS = 256
-"""Connections at a time, each with two windows of memory; more wait to be accepted."""
+MAX_CONNECTIONS = 100
+"""Connections at a time, each with two windows of memory; more wait to be accepted. An agent has 128 streams in all."""
 
 ACCEPT_PAUSE = 1.0
 """Seconds until accepting is tried again when descriptors or memory ran out."""

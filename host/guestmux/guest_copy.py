@@ -112,7 +112,7 @@ class GuestCopy:
         self._report.files += 1
 
     async def _download_by_handle(self, source: bytes, directory: LocalDirectory, name: bytes) -> None:
-        copy = HandleCopy(self._guest, self._remote, self._watcher)
+        copy = self._handle_copy(source)
         try:
             await copy.download(source, directory, name)
         except CommandFailed as error:
@@ -120,6 +120,11 @@ class GuestCopy:
                 raise CopyFailed(f"{shown(source)}: {ONE_BY_ONE}") from error
             raise
         self._report.bytes += copy.bytes
+
+    def _handle_copy(self, source: bytes) -> HandleCopy:
+        if self._options.preserve or self._options.resume:
+            self._watcher.noted(f"{shown(source)}: without streams nothing is preserved or resumed")
+        return HandleCopy(self._guest, self._remote, self._watcher)
 
     async def _download_tree(self, source: bytes, found: FileStat, target: bytes) -> None:
         if not self._options.recursive:
@@ -146,7 +151,7 @@ class GuestCopy:
         found = await self._look(target)
         if found == UNKNOWN or (isinstance(found, FileStat) and found.type not in {"file", "directory"}):
             size = os.fstat(descriptor).st_size
-            copy = HandleCopy(self._guest, self._remote, self._watcher)
+            copy = self._handle_copy(source)
             await copy.upload(source, descriptor, size, target, into=into)
             self._report.bytes += copy.bytes
             return

@@ -316,6 +316,14 @@ class TestAGuestThatFails:
         assert (await cli("cat", "/x"))[0] == exits.REFUSED
 
 
+def test_what_does_not_work_without_streams_is_said(cli: Cli, here: Path, there: Path) -> None:
+    Path("a").write_text("x")
+    for paths in [("a", f":{there}/a"), (f":{there}/a", "b")]:
+        status, _, err = cli("cp", "-q", "--resume", *paths)
+        assert status == exits.OK
+        assert "without streams nothing is preserved or resumed" in err
+
+
 def test_a_bar_on_a_terminal(stock: str, there: Path, here: Path) -> None:
     (there / "big").write_bytes(b"x" * BIG)
     terminal, other_end = os.openpty()

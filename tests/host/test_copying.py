@@ -492,6 +492,17 @@ class TestWhatIsBroken:
             await self.copy(guest, here, there, to_guest=True)
         assert (here / "big").read_bytes() == b"x" * BIG
 
+    async def test_a_file_that_grows_is_not_followed(self, guest: FileGuest, here: Path, there: Path) -> None:
+        (there / "big").write_bytes(b"x" * BIG)
+
+        def grow(_: int) -> None:
+            with (there / "big").open("ab") as file:
+                file.write(b"y" * 1_000_000)
+
+        guest.on_bytes = grow
+        assert (await self.copy(guest, here, there, to_guest=False)).bytes == BIG
+        assert (here / "big").read_bytes() == b"x" * BIG
+
     async def test_more_comes_than_was_asked_for(self, guest: FileGuest, here: Path, there: Path) -> None:
         (there / "big").write_bytes(b"x" * BIG)
         (here / ".big.guestmux-part").write_bytes(b"x" * 1_000_000)
