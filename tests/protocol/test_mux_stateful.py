@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from guestmux_protocol.mux import (
     Cancel,
@@ -29,12 +29,15 @@ from guestmux_protocol.mux import (
     Reply,
     Request,
 )
-from guestmux_protocol.mux.stream import SENDING, Stream
+from guestmux_protocol.mux.stream import RECEIVING, SENDING, Stream
 from tests.support.mux_wire import Relay, Wire
 
 LIMITS = MuxLimits(max_frame=512, window=1500, max_streams=4, max_requests=3, value_bytes=2000)
 ASKER, SERVER = 0, 1
 SIDES = st.sampled_from([ASKER, SERVER])
+CREDITS = st.sampled_from([0, 1, 700, 1500, 2000])
+MANY = 4
+"""Questions asked before a connection may be cut: most runs are to get somewhere."""
 SIZES = st.sampled_from([1, 2, 100, 511, 512, 513, 1500])
 PATTERN = bytes(range(251)) * 200  # a period that no limit is a multiple of
 
@@ -108,6 +111,29 @@ class MuxMachine(RuleBasedStateMachine):
     def deliver(self, side: int, most: int, which: int) -> None:
         self.wires()[which % len(self.wires())].deliver(side, most)
 
+    @rule(sizes=st.lists(st.integers(1, 3000), min_size=2, max_size=6))
+    def flow(self, sizes: list[int]) -> None:
+        for at, most in enumerate(sizes):
+            for wire in self.wires():
+                wire.write(at % 2, most)
+                wire.deliver(1 - at % 2, most - at)
+
+    @initialize(credit=CREDITS)
+    def begin_with_streams(self, credit: int) -> None:
+        self.begin(credit, "a")
+        self.begin(credit, "b")
+
+    @rule(credit=CREDITS, group=st.sampled_from(["", "a", "b"]))
+    def begin(self, credit: int, group: str) -> None:
+        """A stream that is open both ways, without waiting for what is needed to come about by chance."""
+        before = {*self.waiting}
+        self.open(credit, group)
+        self.settle()
+        for number in {*self.waiting} - before:
+            self.accept(number, credit)
+        self.settle()
+
+    @precondition(lambda self: self.keys > MANY)
     @rule(side=SIDES, reset=st.booleans())
     def cut(self, side: int, reset: bool) -> None:
         if reset:
@@ -138,7 +164,7 @@ class MuxMachine(RuleBasedStateMachine):
             return
         self.requests[number] = self.keys
 
-    @rule(credit=st.integers(0, 2000), group=st.sampled_from(["", "a", "b"]))
+    @rule(credit=CREDITS, group=st.sampled_from(["", "a", "b"]))
     def open(self, credit: int, group: str) -> None:
         talk = Talk(self.next_key())
         try:
@@ -176,16 +202,19 @@ class MuxMachine(RuleBasedStateMachine):
             self.end(SERVER).error(number, "GenericError", str(key))
 
     @precondition(lambda self: self.waiting)
-    @rule(data=st.data(), credit=st.integers(0, 2000), well=st.booleans())
+    @rule(data=st.data(), credit=CREDITS, well=st.booleans())
     def answer_open(self, data: st.DataObject, credit: int, well: bool) -> None:
         number = data.draw(st.sampled_from(sorted(self.waiting)))
-        talk = self.waiting.pop(number)
         if well:
-            self.end(SERVER).reply(number, b"%d" % talk.key, group="g", credit=credit)
-            talk.open[SERVER] = True
+            self.accept(number, credit)
         else:
+            self.waiting.pop(number).broken[SERVER] = True
             self.end(SERVER).error(number, "GenericError", "refused")
-            talk.broken[SERVER] = True
+
+    def accept(self, number: int, credit: int) -> None:
+        talk = self.waiting.pop(number)
+        self.end(SERVER).reply(number, b"%d" % talk.key, group="g", credit=credit)
+        talk.open[SERVER] = True
 
     @rule()
     def event(self) -> None:
@@ -201,11 +230,22 @@ class MuxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), side=SIDES, size=SIZES)
     def send(self, data: st.DataObject, side: int, size: int) -> None:
         if talk := self.pick(data, side):
-            number = talk.numbers[side]
-            content = talk.bytes(side, min(size, self.end(side).sendable(number)))
-            assert not (content and talk.closed[side])
-            self.end(side).send(number, content)
-            talk.sent[side] += len(content)
+            self.send_some(talk, side, size)
+
+    def send_some(self, talk: Talk, side: int, size: int) -> None:
+        number = talk.numbers[side]
+        content = talk.bytes(side, min(size, self.end(side).sendable(number)))
+        assert not (content and talk.closed[side])
+        self.end(side).send(number, content)
+        talk.sent[side] += len(content)
+
+    @rule(data=st.data(), side=SIDES)
+    def finish(self, data: st.DataObject, side: int) -> None:
+        """All that may be sent, in pieces, and the end behind it."""
+        if talk := self.pick(data, side):
+            self.send_some(talk, side, 600)
+            self.send_some(talk, side, 1500)
+            self.close_clean(talk, side)
 
     @rule(data=st.data(), side=SIDES, size=SIZES)
     def grant(self, data: st.DataObject, side: int, size: int) -> None:
@@ -215,8 +255,11 @@ class MuxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), side=SIDES)
     def close(self, data: st.DataObject, side: int) -> None:
         if talk := self.pick(data, side):
-            self.end(side).close(talk.numbers[side], None, b"%d" % talk.key if side == SERVER else None)
-            talk.closed[side] = True
+            self.close_clean(talk, side)
+
+    def close_clean(self, talk: Talk, side: int) -> None:
+        self.end(side).close(talk.numbers[side], None, b"%d" % talk.key if side == SERVER else None)
+        talk.closed[side] = True
 
     @rule(data=st.data(), side=SIDES)
     def fail(self, data: st.DataObject, side: int) -> None:
@@ -316,6 +359,8 @@ class MuxMachine(RuleBasedStateMachine):
         assert sender.queue.size == 0
         if sender.state in SENDING:
             assert sender.credit == receiver.granted
+        if receiver.due and receiver.state in RECEIVING:
+            assert receiver.granted == LIMITS.window
 
     def teardown(self) -> None:
         """What was sent has arrived; and when all is broken and answered, nothing is left."""
@@ -356,6 +401,7 @@ class RelayMachine(MuxMachine):
     def settle(self) -> None:
         self.relay.settle()
 
+    @precondition(lambda self: self.keys > MANY)
     @rule(side=SIDES, reset=st.booleans())
     def cut(self, side: int, reset: bool) -> None:
         wire = self.relay.host if side == ASKER else self.relay.agent
@@ -372,7 +418,7 @@ def streams_of(mux: Multiplexer) -> dict[int, Stream]:
     return mux._streams._streams
 
 
-STEPS = settings(max_examples=50, stateful_step_count=50, deadline=None)
+STEPS = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 TestMux = MuxMachine.TestCase
 TestMux.settings = STEPS
