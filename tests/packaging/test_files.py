@@ -57,9 +57,12 @@ def test_manual_pages_have_every_option(page: str, parser: argparse.ArgumentPars
 def test_manual_page_has_every_configuration_option() -> None:
     page = (PACKAGING / "man" / "eventd.toml.5").read_text()
     told = dict(re.findall(r"^\.It Ic ([a-z-]+) No = (?:Qq )?(.*)$", page, re.MULTILINE))
-    default = Config()
     shown = {name: value.replace("\\&", "") for name, value in told.items()}
-    assert shown == {name: str(getattr(default, name.replace("-", "_"))) for name in OPTIONS}
+    assert shown == {name: as_toml(getattr(Config(), name.replace("-", "_"))) for name in OPTIONS}
+
+
+def as_toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def test_system_agents_manual_page_and_configuration_have_every_option() -> None:
