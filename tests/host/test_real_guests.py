@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+import anyio
 import pytest
+from anyio.abc import ByteStream
 
 import guestmux
+from guestmux import mux_talk
 from guestmux.cli import exits
 from guestmux.cli.app import run
+from guestmux_protocol.mux import Data, encode
 from tests.support.dbus_daemon import private_bus
 from tests.support.eventd import Eventd, running_eventd
 
@@ -85,3 +91,66 @@ async def test_eventd_restarts(eventd: Eventd, dialect: str) -> None:
         assert isinstance(gap, guestmux.Gap)
         assert gap.reason == "new-epoch"
         await guest.ping()
+
+
+class Wire:
+    """What is between a host and eventd's socket, as QEMU is: it can put bytes in between.
+
+    Args:
+        port: eventd's socket.
+    """
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self.host: ByteStream | None = None
+
+    async def serve(self, host: ByteStream) -> None:
+        self.host = host
+        async with host, await anyio.connect_unix(self._port) as guest, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._carry, guest, host)
+            await self._carry(host, guest)
+            tasks.cancel_scope.cancel()
+
+    async def _carry(self, source: ByteStream, target: ByteStream) -> None:
+        with suppress(anyio.BrokenResourceError):
+            async for data in source:
+                await target.send(data)
+
+    @asynccontextmanager
+    async def running(self, path: Path) -> AsyncIterator[str]:
+        """Run it on a socket of its own; gives the host's address."""
+        async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, self.serve)
+            yield f"unix:{path}"
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(b"\xff", id="the guest fell back"),
+        pytest.param(b'{"QMP": {"version": {}, "capabilities": ["oob"]}}\n', id="a greeting"),
+        pytest.param(b"\x00garbage\xff", id="garbage"),
+        pytest.param(encode(Data(7, b"x" * 9999))[:100], id="half a frame"),
+    ],
+)
+async def test_host_and_eventd_agree_again_after_whatever_the_host_heard(
+    eventd: Eventd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    monkeypatch.setattr(mux_talk, "HALF_FRAME_SECONDS", 0.1)
+    wire = Wire(eventd.qmp)
+    async with (
+        wire.running(tmp_path / "wire") as address,
+        guestmux.connect(address) as guest,
+        guest.events() as stream,
+    ):
+        await guest.ping()
+        assert wire.host
+        await wire.host.send(before)
+        # What broke off is noticed by who waits for something behind it.
+        with suppress(guestmux.ConnectionLost):
+            await guest.ping()
+        while not isinstance(await anext(stream), guestmux.Reconnected):
+            pass
+        await guest.ping()
+        assert guest.dialect == "mux"
