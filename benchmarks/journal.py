@@ -1,4 +1,4 @@
-"""Keeping 50,000 events a second and giving them back: the journal on disk beside the ring in memory and plain SQLite."""
+"""Keeping 50,000 events a second and giving them back: the journal beside the ring in memory and plain SQLite."""
 
 from __future__ import annotations
 
