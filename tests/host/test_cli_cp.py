@@ -99,7 +99,13 @@ async def test_files(guest: WholeGuest, here: Path, there: Path) -> None:
     assert b"2 files, 4" in err, "holes are not sent"
     assert (there / "holes").stat().st_size == 1 << 30
     assert (there / "holes").stat().st_blocks < 10_000
-    assert await run_guestmux(guest.address, "cp", f":{there}/a", "-") == (0, b"a", b"")
+    for command in (["cp", f":{there}/a", "-"], ["cat", f"{there}/a"]):
+        assert await run_guestmux(guest.address, *command) == (0, b"a", b"")
+    assert await run_guestmux(guest.address, "cat", "/dev/null") == (0, b"", b""), "a device is no stream"
+    assert (await run_guestmux(guest.address, "cat", "/proc/self/mounts"))[1]
+    status, out, err = await run_guestmux(guest.address, "cat", "/nosuch", f"{there}/a")
+    assert (status, out) == (exits.FAILED, b"a")
+    assert b"/nosuch: " in err
     await run_guestmux(guest.address, "cp", "-", f":{there}/a", given=b"from a pipe")
     assert (there / "a").read_bytes() == b"from a pipe"
 

@@ -9,10 +9,10 @@ import click
 from guestmux.cli import exits
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
 from guestmux.cli.output import ReaderGone, warn
-from guestmux.cli.transfer import download
+from guestmux.cli.transfer import pour
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.copying import LocalFileError
-from guestmux.errors import CommandFailed
+from guestmux.errors import CommandFailed, StreamFailed
 from guestmux.guest import Guest
 
 
@@ -33,21 +33,19 @@ def cat(paths: tuple[str, ...], session: str | None, wait_agent: float | None, t
     Without --session the guest's system agent reads them, with it the session's agent, as its user. A file that cannot
     be read is told, the others are printed, and the exit status is 1.
     """
+    routing = {"session": session, "wait": wait_agent, "timeout": timeout}
 
     async def work(guest: Guest) -> int:
         status = exits.OK
         for path in paths:
             try:
-                async with await guest.open_file(
-                    path, session=session, wait=wait_agent, timeout=timeout
-                ) as file:
-                    await download(file, sys.stdout.fileno(), "stdout", lambda _: None)
+                await pour(guest, path, sys.stdout.fileno(), "stdout", routing)
             except BrokenPipeError as error:
                 raise ReaderGone from error
             except LocalFileError as error:
                 warn(error)
                 return exits.FAILED
-            except CommandFailed as error:
+            except (CommandFailed, StreamFailed) as error:
                 warn(f"{path}: {error.desc}")
                 status = exits.FAILED
         return status

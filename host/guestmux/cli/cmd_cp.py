@@ -17,7 +17,7 @@ from guestmux.cli import exits
 from guestmux.cli.copy_display import CopyDisplay, copy_display
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
 from guestmux.cli.output import ReaderGone, warn
-from guestmux.cli.transfer import STANDARD, download, translated, upload
+from guestmux.cli.transfer import STANDARD, pour, translated, upload
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.copying import CopyFailed, CopyIncomplete, CopyReport, LocalFileError
 from guestmux.errors import CommandFailed, StreamFailed
@@ -244,8 +244,7 @@ async def _from_guest(copy: Copy, source: str, target: str, *, into: bool) -> No
             with translated(target):
                 descriptor = os.open(target, os.O_WRONLY)
             stack.callback(os.close, descriptor)
-        async with await copy.open(source, "r") as file:
-            await download(file, descriptor, target, lambda _: None)
+        await pour(copy.guest, source, descriptor, target, copy.routing)
 
 
 def _is_stream(path: str) -> bool:

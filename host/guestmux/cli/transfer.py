@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import anyio
 
 from guestmux.cli.descriptors import read_some, write_all
-from guestmux.copying import LocalFileError
+from guestmux.copying import PIECE, LocalFileError
+from guestmux.errors import CommandDisabled, CommandFailed, CommandNotFound
 from guestmux.file import GuestFile
+from guestmux.guest import Guest
+from guestmux.guest_stream import GuestStream
 
 STANDARD = "-"
 """The name of stdin and stdout."""
+
+NO_REGULAR_FILE = "no regular file"
+"""What the guest says of a device or a pipe that is asked for as a stream."""
 
 OnBytes = Callable[[int], None]
 """Takes how many bytes went through."""
@@ -52,17 +61,49 @@ async def upload(source: int, name: str, target: GuestFile, on_bytes: OnBytes) -
             on_bytes(count)
 
 
-async def download(source: GuestFile, target: int, name: str, on_bytes: OnBytes) -> int:
-    """Copy an open file of the guest to an open descriptor; gives the bytes.
+async def pour(guest: Guest, path: str, target: int, name: str, routing: dict[str, Any]) -> None:
+    """Write a file of the guest to an open descriptor: by a stream where the port carries them.
+
+    Args:
+        guest: whose.
+        path: the guest's file.
+        target: the descriptor.
+        name: its name, for messages.
+        routing: whose agent reads, and how long it may take.
 
     Raises:
         LocalFileError: it cannot be written.
         GuestmuxError, RemoteError: the guest's cannot be read.
     """
-    total = 0
-    async for piece in source:
-        with translated(name):
-            await write_all(target, piece)
-        total += len(piece)
-        on_bytes(len(piece))
-    return total
+    stream = await _opened(guest, path, routing)
+    if stream is None:
+        async with await guest.open_file(path, **routing) as file:
+            async for piece in file:
+                await _write(target, name, piece)
+        return
+    async with stream:
+        with suppress(anyio.EndOfStream):
+            while True:
+                await _write(target, name, await stream.receive(PIECE))
+        await stream.result()
+
+
+async def _opened(guest: Guest, path: str, routing: dict[str, Any]) -> GuestStream | None:
+    """The file as a stream; None where it is none that can be one, as a device, or the guest has no streams."""
+    if not guest.has_streams:
+        return None
+    try:
+        return await guest.stream("guest-file-download", path=path, checksum=False, **routing)
+    except CommandDisabled:
+        raise
+    except CommandNotFound:
+        return None
+    except CommandFailed as error:
+        if NO_REGULAR_FILE not in error.desc:
+            raise
+        return None
+
+
+async def _write(target: int, name: str, piece: bytes) -> None:
+    with translated(name):
+        await write_all(target, piece)
