@@ -128,11 +128,12 @@ class LocalDirectory:
         """The same, of what a file is to replace.
 
         Raises:
-            LocalFileError: it is a directory.
+            LocalFileError: it is a directory, or a device or the like that others use by its name.
         """
         found = self.look(name)
-        if found is not None and stat.S_ISDIR(found.st_mode):
-            raise LocalFileError(f"{shown(joined(self.path, name))}: is a directory")
+        if found is not None and not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+            what = "is a directory" if stat.S_ISDIR(found.st_mode) else "is there, and is no file"
+            raise LocalFileError(f"{shown(joined(self.path, name))}: {what}")
         return found
 
     def open_file(self, name: bytes) -> int:

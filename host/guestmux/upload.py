@@ -40,6 +40,9 @@ from guestmux_protocol.guest.transfer import Transferred
 REMOVE_TIMEOUT = 5.0
 """Seconds to remove what is of no use, when the copy has failed already."""
 
+REPLACEABLE = {"file", "symlink"}
+"""What a file may take the place of: not of a device that others use by its name."""
+
 NOT_PERMITTED = "Operation not permitted"
 """What the guest says where its agent may not give files away (EPERM)."""
 
@@ -88,8 +91,8 @@ class Upload:
             CopyFailed: it was broken on its way.
             GuestmuxError, RemoteError: it cannot be written there.
         """
-        if existing is not None and existing.type == "directory":
-            raise CopyFailed(f"{shown(target)}: is a directory in the guest")
+        if existing is not None and existing.type not in REPLACEABLE:
+            raise CopyFailed(f"{shown(target)}: is there in the guest, a {existing.type} and no file")
         with translated(source):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -154,7 +157,8 @@ class Upload:
         if not one.size:
             # Maybe one of the kernel's, which have no size and something in them.
             return await self._send(one, None, truncate=True)
-        ranges = one.ranges(offset) if self._options.sparse else iter([(offset, one.size - offset)])
+        whole = [(offset, one.size - offset)] if offset < one.size else []
+        ranges = one.ranges(offset) if self._options.sparse else iter(whole)
         truncate, more = not offset, True
         while more:
             batch = await in_thread(lambda: list(islice(ranges, MAX_EXTENTS)))

@@ -367,6 +367,9 @@ class TestWhatIsBroken:
         assert (await self.copy(guest, here, there, to_guest, resume=True)).bytes == 0
         assert (directory / "big").read_bytes() == content
         assert names(directory) == ["big"]
+        (directory / "big").rename(directory / ".big.guestmux-part")
+        assert (await self.copy(guest, here, there, to_guest, resume=True, sparse=False)).bytes == 0
+        assert (directory / "big").read_bytes() == content
 
     @pytest.mark.parametrize("to_guest", [False, True])
     async def test_a_whole_file_is_not_sent_again(
@@ -710,6 +713,21 @@ class TestTrees:
         await guest.download(str(sample), here, recursive=True)
         assert tree(here / "sample") == tree(sample)
         assert len(guest.asked("guest-file-list")) > 10
+
+    async def test_a_file_where_a_device_or_the_like_is(
+        self, guest: FileGuest, here: Path, there: Path, sample: Path
+    ) -> None:
+        for root in (here, there):
+            (root / "sample/a").mkdir(parents=True)
+            os.mkfifo(root / "sample/a/3")
+        for copy in (
+            guest.download(str(sample), here, recursive=True),
+            guest.upload(sample, str(there), recursive=True),
+        ):
+            with pytest.raises(CopyIncomplete, match="no file"):
+                await copy
+        for root in (here, there):
+            assert (root / "sample/a/3").is_fifo(), "whoever uses it by its name still does"
 
     async def test_a_file_where_a_directory_is(
         self, guest: FileGuest, here: Path, there: Path, sample: Path
