@@ -195,6 +195,12 @@ async def test_files(guest: str, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(content)
     for where in (), ("-s", "user:alice"):
         await copy_both_ways(guest, tmp_path, content, where)
+    async with guestmux.connect(guest) as connected:
+        assert await connected.read_file(str(tmp_path / "big")) == content
+        assert await connected.read_file("/proc/version") == Path("/proc/version").read_bytes()
+        assert await connected.read_file("/dev/null") == b""
+        with pytest.raises(guestmux.CommandFailed, match="No such file"):
+            await connected.read_file("/nosuch")
 
 
 async def copy_both_ways(guest: str, tmp_path: Path, content: bytes, where: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import guestmux
 from guestmux.pace import FIRST, LEAST, MOST_CONCURRENT, MOST_IN_ORDER, Pace
 from tests.support.standin_guest import SILENCE, Refused, StandInGuest
+from tests.support.standin_mux import StandInStream
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +156,56 @@ def test_on_a_port_in_order_pieces_stay_small() -> None:
         pace.begin()
         pace.end(pace.size)
     assert pace.size == MOST_IN_ORDER
+
+
+@pytest.mark.parametrize("dialect", ["mux"])
+class TestReadingByStream:
+    async def test_all_of_it(self, guest: guestmux.Guest, standin: StandInGuest) -> None:
+        def serve(stream: StandInStream) -> None:
+            stream.accept({"type": "file", "size": 7})
+            stream.send(b"con")
+            stream.send(b"tent")
+            stream.close({"bytes": 7})
+
+        standin.streams["guest-file-download"] = serve
+        assert await guest.read_file("/a", session="c2", timeout=5) == b"content"
+        (opened,) = standin.opened["guest-file-download"]
+        assert opened.request.arguments == {"path": "/a", "checksum": False, "session": "c2", "timeout": 5}
+
+    async def test_a_guest_that_counts_otherwise(self, guest: guestmux.Guest, standin: StandInGuest) -> None:
+        def serve(stream: StandInStream) -> None:
+            stream.accept({})
+            stream.send(b"conten")
+            stream.close({"bytes": 7})
+
+        standin.streams["guest-file-download"] = serve
+        with pytest.raises(guestmux.UnexpectedReply, match="7 bytes, and 6 came"):
+            await guest.read_file("/a")
+
+    async def test_a_file_that_becomes_shorter(self, guest: guestmux.Guest, standin: StandInGuest) -> None:
+        def serve(stream: StandInStream) -> None:
+            stream.accept({})
+            stream.send(b"conten")
+            stream.fail("the file became shorter")
+
+        standin.streams["guest-file-download"] = serve
+        with pytest.raises(guestmux.StreamFailed, match="shorter"):
+            await guest.read_file("/a")
+
+    async def test_a_guest_that_falls_silent(self, guest: guestmux.Guest, standin: StandInGuest) -> None:
+        standin.streams["guest-file-download"] = lambda stream: stream.accept({})
+        with pytest.raises(guestmux.CallTimeout, match="nothing came"):
+            await guest.read_file("/a", timeout=0.05)
+        (opened,) = standin.opened["guest-file-download"]
+        await standin.until(lambda: opened.closed is not None)
+
+    @pytest.mark.parametrize("error_class", ["CommandNotFound", "GenericError"])
+    async def test_what_no_stream_reads(
+        self, guest: guestmux.Guest, standin: StandInGuest, error_class: str
+    ) -> None:
+        def refuse(_: StandInStream) -> None:
+            raise Refused("it is a pipe, no regular file", error_class)
+
+        standin.streams["guest-file-download"] = refuse
+        with pytest.raises(guestmux.CommandNotFound, match="guest-file-open"):
+            await guest.read_file("/a")
