@@ -10,6 +10,7 @@ from typing import Final
 
 from guestmux_protocol.mux import RESET, Frame, Multiplexer, MuxError, Reset
 from guestmux_transport.edge import edge_poller
+from guestmux_transport.flag import Flag
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.pipe_errors import PipeClosed
 
@@ -59,7 +60,7 @@ class MuxDriver:
         self._loop = asyncio.get_running_loop()
         self._poller = edge_poller()
         self._over: asyncio.Future[MuxEnd] = self._loop.create_future()
-        self._sent = asyncio.Event()
+        self._sent = Flag()
         self._is_planned = False
         self._is_held = False
         self._ended = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from guestmux_transport.edge import ENDING, GONE, READABLE, WRITABLE
+from guestmux_transport.flag import Flag
 from guestmux_transport.outbox import Outbox
 from guestmux_transport.pipe_errors import PipeClosed
 
@@ -92,10 +92,10 @@ class Pipe:
         self._write_bytes = write_bytes
         self._gather = gather
         self._outbox = Outbox()
-        self._leftovers = deque([early] if early else [])
-        self._readable = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._gone = asyncio.Event()
+        self._leftovers = [early] if early else []
+        self._readable = Flag()
+        self._drained = Flag()
+        self._gone = Flag()
         self._closed = False
         self._at_end = False
         self._is_ending = False
@@ -303,7 +303,7 @@ class Pipe:
         """The next bytes, b"" at the end, None when there are none yet."""
         self.more = True
         if self._leftovers:
-            return self._leftovers.popleft()
+            return self._leftovers.pop(0)
         data = self._read(most)
         if data or (data is None and not self._gone.is_set()):
             return data

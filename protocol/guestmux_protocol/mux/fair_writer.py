@@ -41,13 +41,14 @@ class FairWriter:
         self.event_bytes = 0
         self._on_end = on_end
         self._stream_bytes = 0
-        self._control: deque[bytes] = deque()
-        self._credits: deque[Stream] = deque()
-        self._answers: deque[Ack | Nak] = deque()
-        self._events: deque[bytes] = deque()
+        # An empty deque takes 760 bytes, and most connections are idle: those that are long are made when needed.
+        self._control: deque[bytes] | tuple[()] = ()
+        self._credits: list[Stream] = []
+        self._answers: list[Ack | Nak] = []
+        self._events: deque[bytes] | tuple[()] = ()
         self._content: Piece = b""
         self._behind = b""
-        self._groups: deque[deque[Stream]] = deque()
+        self._groups: list[deque[Stream]] = []
         self._group_of: dict[str, deque[Stream]] = {}
 
     @property
@@ -63,12 +64,18 @@ class FairWriter:
 
     def control(self, frame: bytes) -> None:
         """Queue what goes before everything else, in order."""
-        self._control.append(frame)
+        if self._control:
+            self._control.append(frame)
+        else:
+            self._control = deque((frame,))
         self.control_bytes += len(frame) + FRAME_COST
 
     def event(self, frame: bytes) -> None:
         """Queue an event, in order."""
-        self._events.append(frame)
+        if self._events:
+            self._events.append(frame)
+        else:
+            self._events = deque((frame,))
         self.event_bytes += len(frame) + FRAME_COST
 
     def answer(self, answer: Ack | Nak) -> None:
@@ -137,7 +144,7 @@ class FairWriter:
         if self._credits:
             return self._next_credit()
         if self._answers:
-            return encode(self._answers.popleft())
+            return encode(self._answers.pop(0))
         if self._events:
             frame = self._events.popleft()
             self.event_bytes -= len(frame) + FRAME_COST
@@ -145,7 +152,7 @@ class FairWriter:
         return self._next_turn()
 
     def _next_credit(self) -> bytes:
-        stream = self._credits.popleft()
+        stream = self._credits.pop(0)
         stream.credit_queued = False
         count = min(stream.due, self.window - stream.granted)
         stream.due -= count
@@ -155,7 +162,7 @@ class FairWriter:
     def _next_turn(self) -> bytes:
         if not self._groups:
             return b""
-        group = self._groups.popleft()
+        group = self._groups.pop(0)
         stream = group.popleft()
         frame = self._share(stream)
         stream.in_turn = bool(stream.queue.size)
