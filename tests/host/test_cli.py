@@ -44,7 +44,16 @@ def cli(standin: StandInGuest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     return cli
 
 
-@pytest.mark.parametrize("dialect", ["qmp", "qga"])
+@pytest.mark.parametrize("dialect", ["mux"])
+async def test_who_wants_to_stays_with_json(cli: Cli, standin: StandInGuest) -> None:
+    standin.commands["guest-info"] = lambda _: {"version": "1", "supported_commands": []}
+    for options, spoken in (([], "mux"), (["--dialect", "mux"], "mux"), (["--dialect", "qmp"], "qmp")):
+        status, out, _ = await cli(*options, "info")
+        assert status == exits.OK
+        assert f"dialect   {spoken}\n" in out
+    assert (await cli("info", "--dialect", "x"))[0] == exits.USAGE
+
+
 async def test_ping(cli: Cli) -> None:
     status, out, _ = await cli("ping", "-n", "3", "-i", "0")
     assert status == exits.OK
