@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestmux_protocol.mux import (
@@ -38,6 +38,7 @@ from tests.support.three_ways import in_pieces
 MIB = 1 << 20
 SMALL = MuxLimits(value_bytes=MIB)
 
+PATTERN = bytes(range(251)) * 20
 NUMBERS = st.integers(0, MOST_NUMBER)
 IDS = st.integers(1, MOST_NUMBER)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -54,6 +55,7 @@ FRAMES: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Ack, NUMBERS, NUMBERS | st.none()),
     st.builds(Open, IDS, NAMES, VALUES, VALUES),
     st.builds(Data, IDS, st.binary(min_size=1, max_size=300)),
+    st.builds(Data, IDS, st.sampled_from([4095, 4096, 5000]).map(lambda size: PATTERN[:size])),
     st.builds(Credit, IDS, IDS),
     st.builds(Close, IDS, FAILURES, st.none()),
     st.builds(Close, IDS, st.none(), VALUES | st.none()),
@@ -67,7 +69,11 @@ TREES = st.recursive(
 )
 
 
-@given(st.lists(FRAMES, max_size=6), st.integers(1, 400), st.binary(max_size=3))
+@given(
+    st.lists(FRAMES, max_size=6),
+    st.integers(1, 400) | st.sampled_from([4100, 9000]),
+    st.binary(max_size=3),
+)
 def test_what_is_written_is_read_however_it_is_cut(frames: list[Frame], size: int, rest: bytes) -> None:
     data = b"".join(encode(frame) for frame in frames)
     reader = FrameReader()
@@ -77,6 +83,7 @@ def test_what_is_written_is_read_however_it_is_cut(frames: list[Frame], size: in
     assert reader.feed(data) == []
 
 
+@settings(deadline=None)  # byte by byte
 @given(st.lists(st.binary(max_size=40) | TREES.map(msgspec.msgpack.encode) | FRAMES.map(encode), max_size=5))
 def test_from_any_bytes_come_frames_or_a_mux_error(pieces: list[bytes]) -> None:
     """Nothing else escapes, and it is the same byte by byte."""

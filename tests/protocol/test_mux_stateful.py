@@ -32,7 +32,11 @@ from guestmux_protocol.mux import (
 from guestmux_protocol.mux.stream import RECEIVING, SENDING, Stream
 from tests.support.mux_wire import Relay, Wire
 
-LIMITS = MuxLimits(max_frame=512, window=1500, max_streams=4, max_requests=3, value_bytes=2000)
+WINDOW = 1500
+LIMITS = MuxLimits(max_frame=512, window=WINDOW, max_streams=4, max_requests=3, value_bytes=2000)
+BULK = 10
+BULK_LIMITS = MuxLimits(max_frame=6000, window=BULK * WINDOW, max_streams=4, max_requests=3, value_bytes=9000)
+"""Frames that are taken and sent without a codec; all sizes are tenfold."""
 ASKER, SERVER = 0, 1
 SIDES = st.sampled_from([ASKER, SERVER])
 CREDITS = st.sampled_from([0, 1, 700, 1500, 2000])
@@ -79,6 +83,9 @@ class Talk:
 class MuxMachine(RuleBasedStateMachine):
     """A host and an agent on one wire."""
 
+    limits = LIMITS
+    factor = 1
+
     def __init__(self) -> None:
         super().__init__()
         self.talks: dict[int, Talk] = {}
@@ -92,7 +99,7 @@ class MuxMachine(RuleBasedStateMachine):
     # How the ends are joined
 
     def connect(self) -> None:
-        self.wire = Wire(LIMITS, self.at_asker, self.at_server)
+        self.wire = Wire(self.limits, self.at_asker, self.at_server)
 
     def wires(self) -> list[Wire]:
         return [self.wire]
@@ -168,7 +175,7 @@ class MuxMachine(RuleBasedStateMachine):
     def open(self, credit: int, group: str) -> None:
         talk = Talk(self.next_key())
         try:
-            number = self.end(ASKER).open("y", b"%d" % talk.key, group=group, credit=credit)
+            number = self.end(ASKER).open("y", b"%d" % talk.key, group=group, credit=credit * self.factor)
         except MuxFull:
             return
         talk.numbers[ASKER] = number
@@ -213,7 +220,7 @@ class MuxMachine(RuleBasedStateMachine):
 
     def accept(self, number: int, credit: int) -> None:
         talk = self.waiting.pop(number)
-        self.end(SERVER).reply(number, b"%d" % talk.key, group="g", credit=credit)
+        self.end(SERVER).reply(number, b"%d" % talk.key, group="g", credit=credit * self.factor)
         talk.open[SERVER] = True
 
     @rule()
@@ -234,7 +241,7 @@ class MuxMachine(RuleBasedStateMachine):
 
     def send_some(self, talk: Talk, side: int, size: int) -> None:
         number = talk.numbers[side]
-        content = talk.bytes(side, min(size, self.end(side).sendable(number)))
+        content = talk.bytes(side, min(size * self.factor, self.end(side).sendable(number)))
         assert not (content and talk.closed[side])
         self.end(side).send(number, content)
         talk.sent[side] += len(content)
@@ -250,7 +257,7 @@ class MuxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), side=SIDES, size=SIZES)
     def grant(self, data: st.DataObject, side: int, size: int) -> None:
         if talk := self.pick(data, side):
-            self.end(side).grant(talk.numbers[side], size)
+            self.end(side).grant(talk.numbers[side], size * self.factor)
 
     @rule(data=st.data(), side=SIDES)
     def close(self, data: st.DataObject, side: int) -> None:
@@ -339,10 +346,10 @@ class MuxMachine(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         for mux in self.muxes():
             streams = streams_of(mux)
-            assert len(streams) <= LIMITS.max_streams
+            assert len(streams) <= self.limits.max_streams
             for stream in streams.values():
-                assert stream.credit + stream.queue.size <= LIMITS.window
-                assert 0 <= stream.granted <= LIMITS.window
+                assert stream.credit + stream.queue.size <= self.limits.window
+                assert 0 <= stream.granted <= self.limits.window
                 assert stream.credit >= 0
 
     def check_credit(self) -> None:
@@ -360,7 +367,7 @@ class MuxMachine(RuleBasedStateMachine):
         if sender.state in SENDING:
             assert sender.credit == receiver.granted
         if receiver.due and receiver.state in RECEIVING:
-            assert receiver.granted == LIMITS.window
+            assert receiver.granted == self.limits.window
 
     def teardown(self) -> None:
         """What was sent has arrived; and when all is broken and answered, nothing is left."""
@@ -390,7 +397,7 @@ class RelayMachine(MuxMachine):
     """A host, a relay and an agent."""
 
     def connect(self) -> None:
-        self.relay = Relay(LIMITS, self.at_asker, self.at_server)
+        self.relay = Relay(self.limits, self.at_asker, self.at_server)
 
     def wires(self) -> list[Wire]:
         return [self.relay.host, self.relay.agent]
@@ -414,13 +421,31 @@ class RelayMachine(MuxMachine):
             self.relay.agent_left()
 
 
+class BulkMachine(MuxMachine):
+    """With large frames."""
+
+    limits = BULK_LIMITS
+    factor = BULK
+
+
+class BulkRelayMachine(RelayMachine):
+    """With large frames."""
+
+    limits = BULK_LIMITS
+    factor = BULK
+
+
 def streams_of(mux: Multiplexer) -> dict[int, Stream]:
     return mux._streams._streams
 
 
-STEPS = settings(max_examples=150, stateful_step_count=40, deadline=None)
+STEPS = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 TestMux = MuxMachine.TestCase
 TestMux.settings = STEPS
 TestRelay = RelayMachine.TestCase
 TestRelay.settings = STEPS
+TestBulk = BulkMachine.TestCase
+TestBulk.settings = STEPS
+TestBulkRelay = BulkRelayMachine.TestCase
+TestBulkRelay.settings = STEPS

@@ -67,7 +67,7 @@ def test_reprs() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"max_frame": 511}, {"window": 0}, {"max_streams": 0}, {"max_requests": 0}, {"value_bytes": 0}],
+    [{"max_frame": 511}, {"window": 0}, {"max_streams": 0}, {"max_requests": 0}, {"value_bytes": 65535}],
 )
 def test_limits_have_limits(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):

@@ -86,9 +86,9 @@ async def test_a_cancelled_call_is_cancelled_at_the_server_and_its_answer_thrown
 
 
 async def test_what_no_frame_carries_is_refused_here() -> None:
-    async with mux_ends(limits=MuxLimits(value_bytes=10)) as ends:
+    async with mux_ends(limits=MuxLimits(max_frame=512, value_bytes=512)) as ends:
         with pytest.raises(MuxTooLarge):
-            await ends.host.call("echo", b"x" * 11)
+            await ends.host.call("echo", b"x" * 513)
 
 
 async def test_an_error_in_the_conversion_is_the_callers() -> None:

@@ -48,8 +48,8 @@ class MuxLimits:
             the other end does not read.
         max_streams: streams at a time, those not yet answered included.
         max_requests: unanswered requests at a time.
-        value_bytes: bytes of one JSON value, and of the arguments of all unanswered requests together. Not
-            announced: all ends have the same.
+        value_bytes: bytes of one JSON value, and of the arguments of all unanswered requests together; no less than
+            max_frame. Not announced: all ends have the same.
 
     Raises:
         ValueError: a limit is out of range.
@@ -64,8 +64,10 @@ class MuxLimits:
     def __post_init__(self) -> None:
         if self.max_frame < LEAST_FRAME:
             raise ValueError(f"max_frame is at least {LEAST_FRAME}")
-        if min(self.window, self.max_streams, self.max_requests, self.value_bytes) < 1:
+        if min(self.window, self.max_streams, self.max_requests) < 1:
             raise ValueError("a limit is at least 1")
+        if self.value_bytes < self.max_frame:
+            raise ValueError("value_bytes is at least max_frame")
 
 
 DEFAULT_MUX_LIMITS = MuxLimits()
