@@ -18,19 +18,25 @@ POOL_BYTES: Final = 32 << 20
 LEAST: Final = 64 * 1024
 """What each stream may have whatever the others do: one whole frame."""
 
-STEP: Final = 16 * 1024
-"""Less is not worth a CREDIT of its own, where more is to come."""
+STEPS: Final = 4
+"""Less than this part of LEAST is not worth a CREDIT of its own, where more is to come."""
 
 
 class CreditPool:
     """What the streams of one host share.
 
+    Args:
+        size: bytes for all together.
+        least: bytes that each has in any case.
+
     Attributes:
         open: bytes that senders may send and have not.
+        least: as given.
     """
 
-    def __init__(self, size: int = POOL_BYTES) -> None:
+    def __init__(self, size: int = POOL_BYTES, least: int = LEAST) -> None:
         self.open = 0
+        self.least = least
         self._size = size
 
     def __repr__(self) -> str:
@@ -84,9 +90,9 @@ class CreditWay:
     def _pass_on(self) -> None:
         if self._grant is None:
             return
-        room = max(LEAST - self._open, self._pool.room(self._sink))
+        room = max(self._pool.least - self._open, self._pool.room(self._sink))
         count = min(self._held, room)
-        if count > 0 and count >= min(self._held, STEP):
+        if count > 0 and count >= min(self._held, self._pool.least // STEPS):
             self._held -= count
             self._open += count
             self._pool.open += count

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-import anyio
 
 from guestmux_eventd.credit_pool import CreditPool, CreditWay
 from guestmux_eventd.refusal import CommandFailure
@@ -70,6 +69,7 @@ class StreamRelay:
     Attributes:
         check: what the agent's reply has to pass; raises CommandFailure.
         failed: whether it broke after it was open.
+        refusal: why it was never open; None until that is known.
     """
 
     def __init__(self, host: StreamEnd, pool: CreditPool) -> None:
@@ -82,9 +82,9 @@ class StreamRelay:
         self._to_host = CreditWay(pool, host.mux)
         self._to_agent: CreditWay | None = None
         self._closed: set[StreamEnd] = set()
-        self._refusal: CommandFailure | None = None
-        self._answered = anyio.Event()
-        self._over = anyio.Event()
+        self.refusal: CommandFailure | None = None
+        self._answered = asyncio.Event()
+        self._over = asyncio.Event()
 
     def __repr__(self) -> str:
         state = "OVER" if self._over.is_set() else "OPEN" if self._answered.is_set() else "ASKED"
@@ -119,8 +119,8 @@ class StreamRelay:
             CommandFailure: it did not, or left.
         """
         await self._answered.wait()
-        if self._refusal:
-            raise self._refusal
+        if self.refusal:
+            raise self.refusal
 
     async def ended(self) -> None:
         """Wait until both sides are done with it."""
@@ -186,7 +186,7 @@ class StreamRelay:
             self._to_agent.end()
 
     def _refuse(self, failure: CommandFailure) -> None:
-        self._refusal = failure
+        self.refusal = failure
         self._answered.set()
 
     def _pass(self, frame: StreamFrame, whence: StreamEnd, whither: StreamEnd, way: CreditWay) -> None:
