@@ -61,7 +61,8 @@ class Kept:
     """What there is to read.
 
     Attributes:
-        runs: the known runs, the oldest first; the last one goes on. At least that one.
+        runs: the known runs, the oldest first; the last one goes on. At least that one. One that had no event begins
+            where the next one does.
         first: the oldest number in memory.
         last: the latest number.
         stored: whether the journal on disk has what memory has not.

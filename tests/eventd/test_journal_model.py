@@ -1,7 +1,6 @@
 """The journal beside a list in memory, with a crash, a power cut or a rollback at any step."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -12,7 +11,7 @@ from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal.bounds import MIN_BYTES, Bounds
 from guestmux_eventd.journal.gaps import Gap
 from guestmux_eventd.journal.store import Item, JournalStore, last_of
-from tests.support.journals import Wall, copied, event, everything, log_bytes, place, same
+from tests.support.journals import Wall, copied, event, everything, log_bytes, memory_folder, place, same
 
 BOUNDS = Bounds(bytes=MIN_BYTES, events=120, seconds=1000)
 
@@ -22,7 +21,7 @@ class JournalModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="journal"))
+        self.folder = memory_folder()
         self.copies = 0
         self.epochs = 0
         self.wall = Wall()

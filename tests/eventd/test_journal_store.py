@@ -46,6 +46,16 @@ def test_numbers_go_on_after_a_clean_end(tmp_path: Path) -> None:
         assert store.runs == (Run("a", 1, 7, 7), Run("b", 8, None, 7 + RESERVED))
 
 
+def test_a_run_without_events_is_remembered(tmp_path: Path) -> None:
+    """A host that came in it has its epoch, and begins where the next run does."""
+    for epoch in "abc":
+        with opened(place(tmp_path / "j")) as store:
+            store.begin(epoch, store.next)
+            store.end(0)
+    with opened(place(tmp_path / "j")) as store:
+        assert store.runs == (Run("a", 1, 0, 0), Run("b", 1, 0, 0), Run("c", 1, 0, 0))
+
+
 def test_after_a_crash_what_may_have_been_is_a_gap(tmp_path: Path) -> None:
     with opened(place(tmp_path / "j")) as store:
         store.begin("a", 1)

@@ -68,6 +68,11 @@ TABLE = {
             (Loss(0, 10, "rolled-back", Since("b", 10)), unstored(11, 15, "restart", Since("b", 10))),
         ),
     ),
+    "it was there in a run without events": (
+        Kept((CLEAN, Run("i", 11, 10, 10), Run("j", 11, 10, 10), Run("k", 11, None, 10)), 11, 12),
+        Since("i", 10),
+        Plan(10),
+    ),
     "memory was rolled back": (FRESH, Since("c", 41), Plan(40, needs_new_run=True)),
     "nobody knows the epoch": (
         FRESH,

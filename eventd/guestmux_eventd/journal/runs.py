@@ -48,32 +48,39 @@ class RunTable:
 
     def all(self) -> tuple[Run, ...]:
         """All that are remembered, the oldest first."""
-        rows = self._connection.execute(
-            "SELECT first, epoch, last, bound, crc FROM run ORDER BY first"
-        ).fetchall()
-        return tuple(_read(*row) for row in rows)
+        return self._rows("ORDER BY id")
 
     def latest(self) -> Run | None:
         """The one that goes on, or went on until a crash, or ended last."""
-        rows = self._connection.execute(
-            "SELECT first, epoch, last, bound, crc FROM run ORDER BY first DESC LIMIT 1"
-        ).fetchall()
-        return _read(*rows[0]) if rows else None
+        runs = self._rows("ORDER BY id DESC LIMIT 1")
+        return runs[0] if runs else None
 
     def put(self, run: Run) -> None:
         """Write one down, and forget the oldest where there are too many."""
-        values = (run.first, run.epoch, run.last, run.bound)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?)", (*values, seal(*values))
+        values = (run.first, run.last, run.bound, _seal(run), run.epoch)
+        changed = self._connection.execute(
+            "UPDATE run SET first = ?, last = ?, bound = ?, crc = ? WHERE epoch = ?", values
         )
-        self._connection.execute(
-            "DELETE FROM run WHERE first <= (SELECT first FROM run ORDER BY first DESC LIMIT 1 OFFSET ?)",
-            (MAX_RUNS,),
-        )
+        if not changed.rowcount:
+            self._connection.execute(
+                "INSERT INTO run (first, last, bound, crc, epoch) VALUES (?, ?, ?, ?, ?)", values
+            )
+            self._connection.execute(
+                "DELETE FROM run WHERE id <= (SELECT id FROM run ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (MAX_RUNS,),
+            )
+
+    def _rows(self, clause: str) -> tuple[Run, ...]:
+        query = f"SELECT epoch, first, last, bound, crc FROM run {clause}"  # noqa: S608  # with clauses from above
+        return tuple(_read(*row) for row in self._connection.execute(query).fetchall())
 
 
-def _read(first: int, epoch: bytes, last: int | None, bound: int, crc: int) -> Run:
+def _read(epoch: bytes, first: int, last: int | None, bound: int, crc: int) -> Run:
     run = Run(text(epoch), first, last, bound)
-    if seal(first, run.epoch, last, bound) != crc:
-        raise ValueError(f"run {first}")
+    if _seal(run) != crc:
+        raise ValueError(f"run {run.epoch}")
     return run
+
+
+def _seal(run: Run) -> int:
+    return seal(run.epoch, run.first, run.last, run.bound)
