@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
+from collections.abc import AsyncIterable
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -20,7 +21,7 @@ from guestmux.copying import (
     shown,
 )
 from guestmux.download import Download
-from guestmux.errors import CommandDisabled, CommandFailed, CommandNotFound
+from guestmux.errors import CommandDisabled, CommandFailed, CommandNotFound, NoStreams
 from guestmux.file_calls import FileCalls
 from guestmux.file_worker import in_thread
 from guestmux.handle_copy import IS_DIRECTORY, HandleCopy
@@ -81,6 +82,20 @@ class GuestCopy:
         else:
             raise LocalFileError(f"{shown(source)}: is neither a file nor a directory")
         return self._checked()
+
+    async def pour(self, name: str, pieces: AsyncIterable[bytes], target: bytes) -> CopyReport:
+        """Make a file in the guest of what comes piece by piece; see `Guest.upload`."""
+        if not self._guest.has_streams:
+            raise NoStreams("what has no size is copied only where the port carries streams")
+        existing = await self._remote.look(target)
+        if existing is not None and existing.type == "directory":
+            raise CopyFailed(
+                f"{shown(target)}: is a directory, and what comes has no name that it could get there"
+            )
+        upload = Upload(self._remote, self._options, self._watcher)
+        await upload.pour(name, pieces, await self._remote.followed(target), existing)
+        self._report.files, self._report.bytes = 1, upload.bytes
+        return self._report
 
     def _checked(self) -> CopyReport:
         if self._report.failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterable
 
 from guestmux.copying import CopyOptions, CopyReport, CopyWatcher
 from guestmux.file_calls import FileCalls
@@ -62,7 +63,7 @@ class TransferCalls(FileCalls):
 
     async def upload(
         self,
-        local: str | bytes | os.PathLike[str],
+        local: str | bytes | os.PathLike[str] | AsyncIterable[bytes],
         path: str | bytes,
         *,
         recursive: bool = False,
@@ -79,7 +80,8 @@ class TransferCalls(FileCalls):
         """Copy a file or a directory of this host to the guest, as `download` does the other way.
 
         Args:
-            local: path here.
+            local: path here; or the content of one file, piece by piece, as any of anyio's byte streams gives it. Of a
+                broken copy of these nothing is left.
             path: the copy's full path in the guest; where that is a directory, the copy is made in it.
             recursive: see `download`; so are all below.
             preserve: the owner is kept where the guest's agent is root.
@@ -99,4 +101,6 @@ class TransferCalls(FileCalls):
         """
         options = CopyOptions(recursive, preserve, resume, checksum, sparse, into)
         copy = GuestCopy(self, RemoteFiles(self, session, wait, timeout), options, watcher or CopyWatcher())
+        if isinstance(local, AsyncIterable):
+            return await copy.pour("-", local, os.fsencode(path))
         return await copy.upload(os.fsencode(local), os.fsencode(path))

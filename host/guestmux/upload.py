@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from guestmux.copying import (
     shown,
     total,
 )
+from guestmux.digest import new_digest
 from guestmux.download import STALL_TIMEOUT
 from guestmux.errors import CallTimeout, CommandFailed, GuestmuxError, RemoteError
 from guestmux.file_worker import FileWorker, in_thread
@@ -36,6 +37,9 @@ from guestmux.range_sink import RangeSource
 from guestmux.remote_files import RemoteFiles
 from guestmux_protocol.guest.file_facts import MAX_EXTENTS, FileStat
 from guestmux_protocol.guest.transfer import Transferred
+
+NEW_FILE = 0o666
+"""The mode of a new file whose source has none, before the umask."""
 
 REMOVE_TIMEOUT = 5.0
 """Seconds to remove what is of no use, when the copy has failed already."""
@@ -91,15 +95,14 @@ class Upload:
             CopyFailed: it was broken on its way.
             GuestmuxError, RemoteError: it cannot be written there.
         """
-        if existing is not None and existing.type not in REPLACEABLE:
-            raise CopyFailed(f"{shown(target)}: is there in the guest, a {existing.type} and no file")
+        _check_replaceable(target, existing)
         with translated(source):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise LocalFileError(f"{shown(source)}: is no regular file any more")
         self._watcher.began(shown(source), status.st_size)
         try:
-            one = _OneFile(source, descriptor, status, target, self._wanted(status, existing))
+            one = _OneFile(source, descriptor, status.st_size, target, self._wanted(status, existing))
             one.is_alone = is_alone
             if await self._is_there(one, existing):
                 self._watcher.moved(shown(source), status.st_size)
@@ -107,6 +110,32 @@ class Upload:
             await self._fill(one)
         finally:
             self._watcher.ended(shown(source))
+
+    async def pour(
+        self, name: str, pieces: AsyncIterable[bytes], target: bytes, existing: FileStat | None
+    ) -> None:
+        """Make a file of what comes piece by piece. Nothing is left of a broken copy: nobody could go on with it.
+
+        Args:
+            name: of the source, for who watches.
+            pieces: the content.
+            target: the guest's path.
+            existing: what is there.
+
+        Raises:
+            CopyFailed, GuestmuxError, RemoteError: as `run` does; and whatever `pieces` raises.
+        """
+        _check_replaceable(target, existing)
+        one = _OneFile(os.fsencode(name), -1, 0, target, self._wanted(None, existing))
+        self._watcher.began(name, None)
+        try:
+            await self._send_pieces(one, pieces)
+            await self._finish(one)
+        except BaseException:
+            await self._give_up(one, useless=True)
+            raise
+        finally:
+            self._watcher.ended(name)
 
     async def set_attributes(self, path: bytes, owner: tuple[int, int] | None, **others: Any) -> None:
         """Give attributes; the owner only where the agent may give files away."""
@@ -180,25 +209,37 @@ class Upload:
         return offset
 
     async def _send(self, one: _OneFile, ranges: Sequence[Range] | None, *, truncate: bool) -> None:
-        checksum = self._options.checksum
-        reader = RangeSource(one.descriptor, one.source, ranges, checksum=checksum)
-        mode = one.wanted.mode if one.wanted.is_open else OWN_ONLY
-        opening = self._remote.upload(one.part, ranges, mode=mode, truncate=truncate, checksum=checksum)
-        async with await opening as stream:
-            one.made = True
-            one.opened = read_as(FileStat, "guest-file-upload", stream.reply)
+        reader = RangeSource(one.descriptor, one.source, ranges, checksum=self._options.checksum)
+        async with await self._opened(one, ranges, truncate=truncate) as stream:
             await self._pump(one, reader, stream)
-            await stream.send_eof()
-            with anyio.move_on_after(self._patience) as patience:
-                said = read_as(Transferred, "guest-file-upload", await stream.result())
-            if patience.cancelled_caught:
-                raise self._stalled(one)
-        if said.bytes != reader.count:
-            raise CopyFailed(f"{shown(one.source)}: {reader.count} bytes were sent, {said.bytes} came")
-        if reader.checksum not in {None, said.blake2b}:
-            raise ChecksumMismatch(
-                f"{shown(one.source)}: what came is not what was sent; its checksum differs"
-            )
+            said = await self._said(one, stream)
+        _check(one, said, reader.count, reader.checksum)
+
+    async def _send_pieces(self, one: _OneFile, pieces: AsyncIterable[bytes]) -> None:
+        digest = new_digest()
+        async with await self._opened(one, None, truncate=True) as stream:
+            async for piece in pieces:
+                digest.update(piece)
+                await self._send_piece(one, stream, piece)
+            said = await self._said(one, stream)
+        _check(one, said, one.sent, digest.hexdigest() if self._options.checksum else None)
+
+    async def _opened(self, one: _OneFile, ranges: Sequence[Range] | None, *, truncate: bool) -> GuestStream:
+        mode = one.wanted.mode if one.wanted.is_open else OWN_ONLY
+        checksum = self._options.checksum
+        stream = await self._remote.upload(one.part, ranges, mode=mode, truncate=truncate, checksum=checksum)
+        one.made = True
+        one.opened = read_as(FileStat, "guest-file-upload", stream.reply)
+        return stream
+
+    async def _said(self, one: _OneFile, stream: GuestStream) -> Transferred:
+        """Say that this is all, and give what the guest says of it."""
+        await stream.send_eof()
+        with anyio.move_on_after(self._patience) as patience:
+            said = read_as(Transferred, "guest-file-upload", await stream.result())
+        if patience.cancelled_caught:
+            raise self._stalled(one)
+        return said
 
     async def _pump(self, one: _OneFile, reader: RangeSource, stream: GuestStream) -> None:
         async with FileWorker[bytes]() as worker:
@@ -207,25 +248,29 @@ class Upload:
             while piece := await worker.wait():
                 if not reader.at_end:
                     await worker.start(reader.read)
-                with anyio.move_on_after(self._patience) as patience:
-                    await stream.send(piece)
-                if patience.cancelled_caught:
-                    raise self._stalled(one)
-                one.sent += len(piece)
-                self.bytes += len(piece)
-                self._watcher.moved(shown(one.source), len(piece))
+                await self._send_piece(one, stream, piece)
+
+    async def _send_piece(self, one: _OneFile, stream: GuestStream, piece: bytes) -> None:
+        with anyio.move_on_after(self._patience) as patience:
+            await stream.send(piece)
+        if patience.cancelled_caught:
+            raise self._stalled(one)
+        one.sent += len(piece)
+        self.bytes += len(piece)
+        self._watcher.moved(shown(one.source), len(piece))
 
     def _stalled(self, one: _OneFile) -> CallTimeout:
         return CallTimeout(f"{shown(one.source)}: the guest took nothing for {self._patience:g} s")
 
-    def _wanted(self, status: os.stat_result, existing: FileStat | None) -> _Wanted:
+    def _wanted(self, status: os.stat_result | None, existing: FileStat | None) -> _Wanted:
         """The attributes that the file is to have in the end."""
-        if self._options.preserve:
+        if self._options.preserve and status is not None:
             owner = status.st_uid, status.st_gid
             return _Wanted(status.st_mode & PERMISSIONS, owner, status.st_mtime_ns)
         if existing is not None and existing.type == "file":
             return _Wanted(existing.mode & PERMISSIONS, (existing.uid, existing.gid))
-        return _Wanted(status.st_mode & PERMISSIONS & ~self._umask, is_open=True)
+        mode = NEW_FILE if status is None else status.st_mode & PERMISSIONS
+        return _Wanted(mode & ~self._umask, is_open=True)
 
     async def _finish(self, one: _OneFile) -> None:
         """Give the part its attributes, and its name in place of what had it."""
@@ -275,7 +320,7 @@ class _OneFile:
     Attributes:
         source: its path here.
         descriptor: it, open.
-        status: what it is.
+        size: its bytes.
         target: its path in the guest.
         part: where it is written.
         wanted: the attributes that it is to have.
@@ -286,14 +331,11 @@ class _OneFile:
         opened: the part as the guest opened it.
     """
 
-    def __init__(
-        self, source: bytes, descriptor: int, status: os.stat_result, target: bytes, wanted: _Wanted
-    ) -> None:
+    def __init__(self, source: bytes, descriptor: int, size: int, target: bytes, wanted: _Wanted) -> None:
         directory, _, name = target.rpartition(b"/")
         self.source = source
         self.descriptor = descriptor
-        self.status = status
-        self.size = status.st_size
+        self.size = size
         self.target = target
         self.part = joined(directory or b"/", part_name(name))
         self.wanted = wanted
@@ -312,3 +354,16 @@ class _OneFile:
         """Where it has data. May block."""
         with translated(self.source):
             yield from data_ranges(self.descriptor, begin, self.size)
+
+
+def _check_replaceable(target: bytes, existing: FileStat | None) -> None:
+    if existing is not None and existing.type not in REPLACEABLE:
+        raise CopyFailed(f"{shown(target)}: is there in the guest, a {existing.type} and no file")
+
+
+def _check(one: _OneFile, said: Transferred, count: int, checksum: str | None) -> None:
+    """Whether all arrived, and as it was."""
+    if said.bytes != count:
+        raise CopyFailed(f"{shown(one.source)}: {count} bytes were sent, {said.bytes} came")
+    if checksum not in {None, said.blake2b}:
+        raise ChecksumMismatch(f"{shown(one.source)}: what came is not what was sent; its checksum differs")

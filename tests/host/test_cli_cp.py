@@ -108,6 +108,9 @@ async def test_files(guest: WholeGuest, here: Path, there: Path) -> None:
     assert b"/nosuch: " in err
     await run_guestmux(guest.address, "cp", "-", f":{there}/a", given=b"from a pipe")
     assert (there / "a").read_bytes() == b"from a pipe"
+    for target in (f":{there}", f":{there}/"):
+        assert (await run_guestmux(guest.address, "cp", "-", target, given=b"x"))[0] == exits.FAILED
+    assert not list(there.glob(".*"))
 
 
 async def test_directories(guest: WholeGuest, here: Path, there: Path) -> None:

@@ -28,6 +28,7 @@ from guestmux.errors import (
     CommandDisabled,
     CommandFailed,
     ConnectionLost,
+    NoStreams,
     StreamFailed,
     UnexpectedReply,
 )
@@ -535,6 +536,39 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestPieces:
+    @staticmethod
+    async def pieces(*given: bytes, error: Exception | None = None) -> AsyncIterator[bytes]:
+        for piece in given:
+            yield piece
+        if error is not None:
+            raise error
+
+    async def test_what_comes_in_pieces(self, guest: FileGuest, there: Path) -> None:
+        report = await guest.upload(self.pieces(b"a" * 100_000, b"b"), str(there / "new"))
+        assert (report.files, report.bytes) == (1, 100_001)
+        assert (there / "new").read_bytes() == b"a" * 100_000 + b"b"
+        (there / "new").chmod(0o640)
+        (there / "link").symlink_to("new")
+        await guest.upload(self.pieces(), str(there / "link"), checksum=False)
+        assert ((there / "new").read_bytes(), stat.S_IMODE((there / "new").stat().st_mode)) == (b"", 0o640)
+        with pytest.raises(CopyFailed, match="is a directory"):
+            await guest.upload(self.pieces(), str(there))
+        guest.streams = False
+        with pytest.raises(NoStreams):
+            await guest.upload(self.pieces(), str(there / "new"))
+
+    async def test_nothing_is_left_of_a_broken_one(self, guest: FileGuest, there: Path) -> None:
+        (there / "old").write_text("old")
+        with pytest.raises(LocalFileError):
+            await guest.upload(self.pieces(b"x" * 500_000, error=LocalFileError("gone")), str(there / "old"))
+        guest.false_checksums = True
+        with pytest.raises(ChecksumMismatch):
+            await guest.upload(self.pieces(b"x" * 500_000), str(there / "old"))
+        assert names(there) == ["old"]
+        assert (there / "old").read_text() == "old"
 
 
 class TestParts:

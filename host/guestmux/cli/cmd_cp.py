@@ -17,7 +17,7 @@ from guestmux.cli import exits
 from guestmux.cli.copy_display import CopyDisplay, copy_display
 from guestmux.cli.options import call_timeout, connecting, session_option, talk, wait_agent
 from guestmux.cli.output import ReaderGone, warn
-from guestmux.cli.transfer import STANDARD, pour, translated, upload
+from guestmux.cli.transfer import STANDARD, pour, read_all, translated, upload
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.copying import CopyFailed, CopyIncomplete, CopyReport, LocalFileError
 from guestmux.errors import CommandFailed, StreamFailed
@@ -184,6 +184,12 @@ async def _to_guest(copy: Copy, source: str, target: str, *, into: bool) -> None
     if not _is_stream(source):
         how = {**copy.how, "into": into}
         copy.add(await copy.guest.upload(source, target, **how, **copy.routing, watcher=copy.display))
+        return
+    if source == STANDARD and copy.guest.has_streams:
+        if into or target.endswith("/"):
+            raise LocalFileError(f"{STANDARD} has no name: give the whole path instead of :{target}")
+        pieces = read_all(sys.stdin.fileno(), "stdin")
+        copy.add(await copy.guest.upload(pieces, target, **copy.how, **copy.routing, watcher=copy.display))
         return
     with ExitStack() as stack:
         if source == STANDARD:

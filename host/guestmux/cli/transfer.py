@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -38,6 +38,20 @@ def translated(path: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise LocalFileError(f"{path}: {error.strerror or error}") from error
+
+
+async def read_all(descriptor: int, name: str) -> AsyncIterator[bytes]:
+    """What an open descriptor gives, to its end.
+
+    Raises:
+        LocalFileError: it cannot be read.
+    """
+    while True:
+        with translated(name):
+            piece = await read_some(descriptor)
+        if not piece:
+            return
+        yield piece
 
 
 async def upload(source: int, name: str, target: GuestFile, on_bytes: OnBytes) -> int:
