@@ -46,7 +46,7 @@ def test_a_command_runs_as_the_user_in_the_session(host: blocking.Guest, log_in:
 def test_a_file_is_the_users(guest: Guest, log_in: LogIn) -> None:
     log_in("alice")
     as_alice = ("-s", "user:alice", "--wait-agent", "20")
-    copied = command_line(guest, "cp", *as_alice, "-", ":/home/alice/note", given=b"hello\n")
+    copied = command_line(guest, "cp", "-q", *as_alice, "-", ":/home/alice/note", given=b"hello\n")
     assert (copied.returncode, copied.stderr) == (0, b"")
     assert guest.run("stat -c '%U %a' /home/alice/note").stdout.startswith("alice ")
     assert command_line(guest, "cat", *as_alice, "/home/alice/note").stdout == b"hello\n"
