@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+from random import SystemRandom
 from typing import Any
 
 from guestmux_eventd.changes import Changes
@@ -36,7 +36,7 @@ class BackendLink:
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
-        self._client = ClientConnection(secrets.randbelow(MAX_SYNC_ID))
+        self._client = ClientConnection(SystemRandom().randrange(MAX_SYNC_ID))
         self._changed = Changes()
         self._answers: dict[str, Reply | ErrorReply] = {}
         self._due = ""

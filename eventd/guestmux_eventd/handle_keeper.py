@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -68,7 +68,9 @@ class HandleKeeper:
         self._links = links
         self._background = background
         self._table = (
-            HandleTable(1000 + secrets.randbelow(FIRST_NUMBERS), time.monotonic) if table is None else table
+            HandleTable(1000 + SystemRandom().randrange(FIRST_NUMBERS), time.monotonic)
+            if table is None
+            else table
         )
         self._grew = Changes()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 
@@ -20,6 +19,8 @@ def begun_hash(*, wanted: bool) -> Hash | None:
     """A BLAKE2b of 64 bytes to be; nothing where none is wanted."""
     if not wanted:
         return None
+    import hashlib
+
     try:
         # OpenSSL's takes 0.6 of the time of hashlib.blake2b, Python's own; a build for FIPS has it not.
         return hashlib.new("blake2b512", usedforsecurity=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ class SessionSurroundings:
         """Give the process a scope of its own, so that it outlives the agent; where that fails it stays beside it."""
         if not self.adopts:
             return
-        unit = f"app-guestmux-exec-{secrets.token_hex(8)}.scope"
+        unit = f"app-guestmux-exec-{os.urandom(8).hex()}.scope"
         try:
             await self._start_scope(unit, pid)
         except (BusError, TimeoutError) as error:

@@ -7,7 +7,6 @@ the one that was checked. What the user could not read is not read for anybody, 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +84,7 @@ def write_file(folder: int, name: str, data: bytes, owner: Owner) -> None:
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    unfinished = f".{name}.{secrets.token_hex(8)}"
+    unfinished = f".{name}.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with _opened(unfinished, flags, folder, 0o600) as file:
