@@ -74,6 +74,7 @@ class MuxTalk:
         )
         self._on_events = on_events
         self._settled = settled
+        self._asked = asyncio.Event()
         self._why_over = ""
         self._latest = 0
         self._acknowledged = 0
@@ -117,6 +118,7 @@ class MuxTalk:
             value = _read(command, untrusted_value)
             return convert(value) if convert else value
 
+        self._asked.set()
         try:
             return await self._connection.call(command, encode(arguments), convert=read)
         except MuxRefused as error:
@@ -126,6 +128,7 @@ class MuxTalk:
 
     async def open(self, command: str, arguments: dict[str, Any]) -> GuestStream:
         """See `Link.open`."""
+        self._asked.set()
         try:
             stream = await self._connection.open(command, encode(arguments))
         except MuxRefused as error:
@@ -149,11 +152,14 @@ class MuxTalk:
         return HUNG_UP if self._connection.end.reset_rest is None else RESTARTED
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
-        """End it when a frame breaks off."""
+        """End it when a frame breaks off. Where nothing is awaited nothing is looked at."""
         while True:
+            await self._asked.wait()
             received = self._pipe.received
             await anyio.sleep(HALF_FRAME_SECONDS)
-            if self._connection.partial and self._pipe.received == received and self.calls:
+            if not self.calls:
+                self._asked.clear()
+            elif self._connection.partial and self._pipe.received == received:
                 self.fail_calls(CUT_OFF)
                 self._connection.reset()
                 scope.cancel()
@@ -161,7 +167,7 @@ class MuxTalk:
     def _take_events(self, frames: list[EventFrame]) -> None:
         if events := self._read_events(frames):
             self._on_events(events)
-            self._latest = frames[-1].seq
+            self._latest = frames[-1].seq or self._latest
             self._plan_to_acknowledge()
 
     def _read_events(self, frames: list[EventFrame]) -> list[SizedEvent]:
