@@ -86,7 +86,7 @@ async def test_nobody_behind_the_port_is_a_clear_error_in_time(
 
 async def test_the_sdk_on_both_ports(qemu: NoGuest, eventd: Eventd) -> None:
     assert eventd.process.poll() is None
-    for port in ("qmp", "qga"):
-        async with guestmux.connect(f"unix:{qemu.chardev(port)}") as guest:
+    for port, mux, dialect in (("qmp", True, "mux"), ("qmp", False, "qmp"), ("qga", True, "qga")):
+        async with guestmux.connect(f"unix:{qemu.chardev(port)}", mux=mux) as guest:
             await guest.ping()
-            assert guest.dialect == port
+            assert guest.dialect == dialect
