@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
-from guestmux_protocol.errors import GuestmuxError, RemoteError
 from guestmux_protocol.mux import (
     DEFAULT_MUX_LIMITS,
     Ack,
@@ -17,8 +16,8 @@ from guestmux_protocol.mux import (
     Data,
     Error,
     Event,
+    Failure,
     Frame,
-    Hello,
     Multiplexer,
     MuxFull,
     MuxLimits,
@@ -27,12 +26,11 @@ from guestmux_protocol.mux import (
     Open,
     Reply,
     Request,
-    Reset,
     Role,
 )
-from guestmux_protocol.mux.frames import Failure
+from guestmux_transport.mux_asking import Asking
 from guestmux_transport.mux_driver import MuxDriver, MuxEnd
-from guestmux_transport.mux_errors import MuxLost, MuxRefused
+from guestmux_transport.mux_errors import MuxLost
 from guestmux_transport.mux_stream import IncomingStream, MuxStream
 from guestmux_transport.pipe import Pipe
 
@@ -63,42 +61,6 @@ class Serve(Protocol):
 
     def failed(self, number: int, failure: Failure) -> None:
         """An accepted stream was broken by the other side."""
-
-
-class _Asking:
-    """A call or an open, from when it was wanted until it is answered."""
-
-    __slots__ = ("ask", "convert", "future", "number")
-
-    def __init__(self, ask: Callable[[], int], convert: Callable[[Reply], Any]) -> None:
-        self.ask = ask
-        self.convert = convert
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.number = 0
-
-    def settle(self, answer: Reply | Error) -> None:
-        """Give the caller its answer."""
-        if self.future.done():
-            return
-        if isinstance(answer, Error):
-            self.future.set_exception(MuxRefused(answer.error_class, answer.desc))
-            return
-        try:
-            self.future.set_result(self.convert(answer))
-        except (GuestmuxError, RemoteError) as error:
-            self.future.set_exception(error)
-
-    def fail(self, error: Exception) -> None:
-        """There is no answer."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def opened(self) -> MuxStream | None:
-        """The stream that nobody took, as the caller was cancelled when it came."""
-        if self.future.cancelled() or not self.future.done() or self.future.exception() is not None:
-            return None
-        result = self.future.result()
-        return result if isinstance(result, MuxStream) else None
 
 
 class MuxConnection:
@@ -141,13 +103,11 @@ class MuxConnection:
         self._on_events = on_events
         self._on_ack = on_ack
         self._on_nak = on_nak
-        self._answers: dict[int, _Asking] = {}
+        self._answers: dict[int, Asking] = {}
         self._streams: dict[int, MuxStream] = {}
-        self._waiting: deque[_Asking] = deque()
+        self._waiting: deque[Asking] = deque()
         self._lost: str | None = None
         self._takers: dict[type[Any], Callable[[Any], None]] = {
-            Hello: _nothing,
-            Reset: _nothing,
             Reply: self._answered,
             Error: self._answered,
             Data: self._data_came,
@@ -277,7 +237,7 @@ class MuxConnection:
     async def _ask(self, ask: Callable[[], int], convert: Callable[[Reply], Any]) -> Any:
         if self._lost is not None:
             raise MuxLost(self._lost)
-        asking = _Asking(ask, convert)
+        asking = Asking(ask, convert)
         if self._waiting or not self._asked(asking):
             self._waiting.append(asking)
         try:
@@ -286,7 +246,7 @@ class MuxConnection:
             self._give_up(asking)
             raise
 
-    def _asked(self, asking: _Asking) -> bool:
+    def _asked(self, asking: Asking) -> bool:
         """Whether there was room to ask."""
         try:
             asking.number = asking.ask()
@@ -310,7 +270,7 @@ class MuxConnection:
                 asking.future.set_exception(error)
             self._waiting.popleft()
 
-    def _give_up(self, asking: _Asking) -> None:
+    def _give_up(self, asking: Asking) -> None:
         """The caller was cancelled: nobody wants the answer, or the stream that has just been opened."""
         if (stream := asking.opened()) is not None:
             stream.give_up()
@@ -382,7 +342,8 @@ class MuxConnection:
             if events:
                 self._hand_on(events)
                 events = []
-            takers[frame.__class__](frame)
+            if taker := takers.get(frame.__class__):
+                taker(frame)
         if events:
             self._hand_on(events)
         self._ask_waiting()
@@ -435,7 +396,3 @@ class MuxConnection:
     def _nak_came(self, nak: Nak) -> None:
         if self._on_nak:
             self._on_nak(nak.seq, nak.error_class, nak.desc)
-
-
-def _nothing(_frame: Frame) -> None:
-    return
