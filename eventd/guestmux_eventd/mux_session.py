@@ -42,6 +42,9 @@ from guestmux_protocol.patterns import EventFilter
 from guestmux_transport.mux_driver import MuxDriver, MuxEnd
 from guestmux_transport.pipe import Pipe
 
+ROOM = 512 * 1024
+"""Bytes of queued events from which on no more are queued: a batch of a subscription fits into what mux allows."""
+
 CANCELLED = "cancelled by the host"
 
 logger = logging.getLogger(__name__)
@@ -112,8 +115,11 @@ class MuxSession:
         return self._subscription.wanted if self._subscription else None
 
     def has(self, seq: int) -> bool:
-        """Whether everything up to this event that the host wants is on the wire."""
-        return self._subscription is None or self._delivered >= seq
+        """Whether everything up to this event that the host wants is on the wire; who asks is told when it is."""
+        if self._subscription is None or self._delivered >= seq:
+            return True
+        self._log_grew.set()
+        return False
 
     def upgrade(self) -> None:
         """Nothing: guest-mux-upgrade is no command here."""
@@ -156,7 +162,10 @@ class MuxSession:
         return end
 
     def _wake(self) -> None:
-        self._log_grew.set()
+        """At once, and without a task: events may come by the thousand."""
+        self._push()
+        if self._subscription and self._subscription.cursor < self._log.last:
+            self._log_grew.set()
 
     def _take_in(self, frames: list[Frame]) -> None:
         for frame in frames:
@@ -250,17 +259,27 @@ class MuxSession:
         except MuxTooLarge as error:
             self._mux.error(number, GENERIC_ERROR, f"the result cannot be sent: {error}")
 
+    def _push(self) -> None:
+        """Queue events while there is room."""
+        pushed = False
+        while (
+            self._subscription and self._mux.pending_events < ROOM and (events := self._subscription.take())
+        ):
+            pushed = True
+            for event in events:
+                self._mux.event(event.seq, event.name, event.data, event.time)
+        if pushed:
+            self._driver.wake()
+
     async def _push_events(self) -> None:
+        """Push what had no room at first, and tell when all is on the wire."""
         while True:
             await self._log_grew.wait()
             self._log_grew = anyio.Event()
-            while self._subscription and (events := self._subscription.take()):
-                for event in events:
-                    if not self._mux.event_room:
-                        await self._room_for_events()
-                    self._mux.event(event.seq, event.name, event.data, event.time)
-                self._driver.wake()
-                await anyio.lowlevel.checkpoint()
+            self._push()
+            while self._subscription and self._subscription.cursor < self._log.last:
+                await self._sent()
+                self._push()
             await self._deliver()
             self._hosts.progressed()
 
@@ -277,8 +296,3 @@ class MuxSession:
     async def _sent(self) -> None:
         await self._driver.sent()
         await anyio.lowlevel.checkpoint()
-
-    async def _room_for_events(self) -> None:
-        self._driver.wake()
-        while not self._mux.event_room:
-            await self._sent()
