@@ -93,15 +93,17 @@ class Channels:
         ours, theirs = _socket_pair()
         call.reply_fds.append(theirs.detach())
         agent.presence.acquired = True
+        agent.presence.hang_up = partial(ours.shutdown, socket.SHUT_RDWR)
         self._background.start(partial(self._serve, agent, ours))
         limits = {"version": Variant("u", VERSION), "max-frame": Variant("u", LIMITS.max_frame)}
         return 0, {**limits, "window": Variant("u", LIMITS.window)}
 
     async def _serve(self, agent: Agent, sock: socket.socket) -> None:
         sender, path, presence = agent.sender, agent.path, agent.presence
-        presence.hang_up = partial(sock.shutdown, socket.SHUT_RDWR)
-        reason = await self._converse(agent, sock)
-        presence.channel = presence.hang_up = None
+        try:
+            reason = await self._converse(agent, sock)
+        finally:
+            presence.channel = presence.hang_up = None
         now = self._agents.get(sender, path)
         if now is not None and now.presence is presence:
             if reason:

@@ -257,6 +257,25 @@ async def test_the_end_of_the_session_closes_it(
     await agent.released.wait()
 
 
+async def test_the_bus_may_die_whatever_state_a_channel_is_in(
+    bus: PrivateBus, eventd: Eventd, host: RawHost, agent: BareAgent
+) -> None:
+    await host.subscribe("AGENT_GONE")
+    async with bare_agent(bus.address) as other:
+        await other.register("org.example.other")
+        channel, silent = await channel_of(agent), await acquire(other)
+        bus.kill()
+        for _ in range(2):
+            assert (await host.event("AGENT_GONE"))["reason"] == "bus-lost"
+        await channel.closed()
+        await anyio.wait_readable(silent)
+        assert silent.recv(1) == b""
+        channel.close()
+        silent.close()
+        bus.restart()
+    assert (await host.ask("guest-ping"))["return"] == {}
+
+
 # ---- what it serves
 
 
