@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from guestmux_eventd.journal.store import JournalStore, last_of
 from guestmux_eventd.position import Kept, Since, plan
 from tests.support.journals import copied, event, memory_folder, place
 
-BOUNDS = Bounds(bytes=MIN_BYTES, events=40)
+BOUNDS = Bounds(bytes=MIN_BYTES, events=20)
 RING = 6
 """Events in memory."""
 
@@ -82,16 +83,21 @@ class Hosts(RuleBasedStateMachine):
         self.happened: list[tuple[Id, bool]] = []
         self.guest: Guest
         self.all_hosts: list[Host] = []
-        self.snapshot: tuple[Path, int] | None = None
-        self.suspended: tuple[Path, int, Guest] | None = None
+        self.snapshot: tuple[Path, list[tuple[Id, bool]]] | None = None
+        self.suspended: tuple[Path, list[tuple[Id, bool]], Guest] | None = None
 
     def teardown(self) -> None:
-        self.guest.store.close()
-        shutil.rmtree(self.folder)
+        try:
+            for host in self.all_hosts:
+                self.listen_to_the_end(host)
+        finally:
+            self.guest.store.close()
+            shutil.rmtree(self.folder)
 
-    @initialize()
-    def boot(self) -> None:
+    @initialize(target=hosts)
+    def boot(self) -> Host:
         self._start(self._folder())
+        return self.new_host(knows_nothing=False)
 
     @rule(stored=st.lists(st.booleans(), min_size=1, max_size=15))
     def happen(self, stored: list[bool]) -> None:
@@ -99,7 +105,10 @@ class Hosts(RuleBasedStateMachine):
             self.happened.append((self.guest.emit(each), each))
 
     @rule(target=hosts, knows_nothing=st.booleans())
-    def new_host(self, knows_nothing: bool) -> Host:
+    def come(self, knows_nothing: bool) -> Host:
+        return self.new_host(knows_nothing=knows_nothing)
+
+    def new_host(self, *, knows_nothing: bool) -> Host:
         if knows_nothing:
             host = Host(Since("another guest's", 7))
         else:
@@ -148,23 +157,32 @@ class Hosts(RuleBasedStateMachine):
             assert name in heard or named, (name, stored)
         host.begun, host.lost = len(self.happened), []
 
-    @rule()
+    @rule(what=st.sampled_from(["crash", "end", "take_snapshot", "roll_back", "suspend", "roll_back_memory"]))
+    def upset(self, what: str) -> None:
+        """As one rule, so that there is something to be lost by it."""
+        upsets: dict[str, Callable[[], None]] = {
+            "crash": self.crash,
+            "end": self.end,
+            "take_snapshot": self.take_snapshot,
+            "roll_back": self.roll_back,
+            "suspend": self.suspend,
+            "roll_back_memory": self.roll_back_memory,
+        }
+        upsets[what]()
+
     def crash(self) -> None:
         there = copied(self.guest.directory, self._folder())
         self.guest.store.close()
         self._start(there)
 
-    @rule()
     def end(self) -> None:
         self.guest.store.end(self.guest.last)
         self.guest.store.close()
         self._start(self.guest.directory)
 
-    @rule()
     def take_snapshot(self) -> None:
-        self.snapshot = copied(self.guest.directory, self._folder()), len(self.happened)
+        self.snapshot = copied(self.guest.directory, self._folder()), list(self.happened)
 
-    @rule()
     def roll_back(self) -> None:
         """The disk. What happened since has not happened, but for the hosts that heard of it."""
         if self.snapshot is None:
@@ -174,13 +192,11 @@ class Hosts(RuleBasedStateMachine):
         self._forget(happened)
         self._start(copied(there, self._folder()))
 
-    @rule()
     def suspend(self) -> None:
         """With memory."""
         there = copied(self.guest.directory, self._folder())
-        self.suspended = there, len(self.happened), copy(self.guest)
+        self.suspended = there, list(self.happened), copy(self.guest)
 
-    @rule()
     def roll_back_memory(self) -> None:
         """It goes on as if nothing had been. Hosts are there at once: numbers that nobody asks about cannot differ."""
         if self.suspended is None:
@@ -195,10 +211,11 @@ class Hosts(RuleBasedStateMachine):
         for host in self.all_hosts:
             self.listen(host, 10_000)
 
-    def _forget(self, happened: int) -> None:
-        self.happened = self.happened[:happened]
+    def _forget(self, happened: list[tuple[Id, bool]]) -> None:
+        same = sum(one == other for one, other in zip(self.happened, happened, strict=False))
+        self.happened = list(happened)
         for host in self.all_hosts:
-            host.begun = min(host.begun, happened)
+            host.begun = min(host.begun, same)
 
     def _hear(self, host: Host, item: Entry | Gap) -> None:
         if isinstance(item, Gap):
@@ -224,3 +241,17 @@ class Hosts(RuleBasedStateMachine):
 
 TestHosts = Hosts.TestCase
 TestHosts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_numbers_that_memory_has_forgotten_are_not_given_to_other_events() -> None:
+    model = Hosts()
+    model.boot()
+    [host] = model.all_hosts
+    model.suspend()
+    model.happen([True, False])
+    model.listen_to_the_end(host)
+    model.roll_back_memory()
+    model.happen([True, False])
+    model.listen_to_the_end(host)
+    assert host.since == Since("run 2", 2)
+    model.teardown()
