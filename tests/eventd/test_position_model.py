@@ -30,12 +30,12 @@ Id = tuple[str, int]
 
 @dataclass
 class Host:
-    """What a host has heard."""
+    """What a host has heard; what is `given` happened before it came, or was checked already."""
 
     since: Since
     heard: list[Id] = field(default_factory=list)
     lost: list[tuple[int, int, bool]] = field(default_factory=list)
-    begun: int = 0
+    given: set[Id] = field(default_factory=set)
 
 
 class Guest:
@@ -112,7 +112,7 @@ class Hosts(RuleBasedStateMachine):
         if knows_nothing:
             host = Host(Since("another guest's", 7))
         else:
-            host = Host(Since(self.guest.present.epoch, self.guest.last), begun=len(self.happened))
+            host = Host(Since(self.guest.present.epoch, self.guest.last), given=self._names())
         self.all_hosts.append(host)
         return host
 
@@ -149,13 +149,13 @@ class Hosts(RuleBasedStateMachine):
         self.listen(host, 10_000)
         assert len(set(host.heard)) == len(host.heard)
         heard = set(host.heard)
-        # What it had heard of the history that was taken back it need not hear again.
-        for name, stored in self.happened[host.begun :]:
+        for name, stored in self.happened:
             named = any(
                 first <= name[1] <= last and (not part or not stored) for first, last, part in host.lost
             )
-            assert name in heard or named, (name, stored)
-        host.begun, host.lost = len(self.happened), []
+            assert name in heard or name in host.given or named, (name, stored)
+        host.given |= self._names()
+        host.lost.clear()
 
     @rule(what=st.sampled_from(["crash", "end", "take_snapshot", "roll_back", "suspend", "roll_back_memory"]))
     def upset(self, what: str) -> None:
@@ -189,7 +189,7 @@ class Hosts(RuleBasedStateMachine):
             return
         there, happened = self.snapshot
         self.guest.store.close()
-        self._forget(happened)
+        self.happened = list(happened)
         self._start(copied(there, self._folder()))
 
     def suspend(self) -> None:
@@ -203,7 +203,7 @@ class Hosts(RuleBasedStateMachine):
             return
         there, happened, guest = self.suspended
         self.guest.store.close()
-        self._forget(happened)
+        self.happened = list(happened)
         self.guest = copy(guest)
         self.guest.directory = copied(there, self._folder())
         self.guest.store = place(self.guest.directory, bounds=BOUNDS).open()
@@ -211,11 +211,8 @@ class Hosts(RuleBasedStateMachine):
         for host in self.all_hosts:
             self.listen(host, 10_000)
 
-    def _forget(self, happened: list[tuple[Id, bool]]) -> None:
-        same = sum(one == other for one, other in zip(self.happened, happened, strict=False))
-        self.happened = list(happened)
-        for host in self.all_hosts:
-            host.begun = min(host.begun, same)
+    def _names(self) -> set[Id]:
+        return {name for name, _ in self.happened}
 
     def _hear(self, host: Host, item: Entry | Gap) -> None:
         if isinstance(item, Gap):
