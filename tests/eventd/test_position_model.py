@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal.bounds import MIN_BYTES, Bounds
 from guestmux_eventd.journal.gaps import Gap
-from guestmux_eventd.journal.runs import Run
+from guestmux_eventd.journal.runs import RESERVED, Run
 from guestmux_eventd.journal.store import JournalStore, last_of
 from guestmux_eventd.position import Kept, Since, plan
 from tests.support.journals import copied, event, memory_folder, place
@@ -237,7 +237,7 @@ class Hosts(RuleBasedStateMachine):
 
 
 TestHosts = Hosts.TestCase
-TestHosts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestHosts.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 def test_numbers_that_memory_has_forgotten_are_not_given_to_other_events() -> None:
@@ -251,4 +251,16 @@ def test_numbers_that_memory_has_forgotten_are_not_given_to_other_events() -> No
     model.happen([True, False])
     model.listen_to_the_end(host)
     assert host.since == Since("run 2", 2)
+    model.teardown()
+
+
+def test_what_a_crash_took_of_what_is_not_stored_has_a_name() -> None:
+    model = Hosts()
+    model.boot()
+    [host] = model.all_hosts
+    model.happen([True, False])
+    model.crash()
+    model.happen([True])
+    model.listen(host, 2)
+    assert (host.heard, host.lost) == ([("run 1", 1)], [(1, 1, True), (2, RESERVED, False)])
     model.teardown()
