@@ -17,7 +17,7 @@ from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal.faults import JournalFault
 from guestmux_eventd.journal.opening import JournalPlace
 from guestmux_eventd.journal.queue import JournalQueue, Order
-from guestmux_eventd.journal.runs import RESERVED, Run
+from guestmux_eventd.journal.runs import MAX_RUNS, RESERVED, Run
 from guestmux_eventd.journal.store import Item
 from guestmux_eventd.journal.writer import JournalWriter
 from guestmux_eventd.position import Kept
@@ -119,7 +119,8 @@ class Journal:
             first: its first number, higher than all before.
         """
         if self._present.epoch:
-            self._earlier += (Run(self._present.epoch, self._present.first, first - 1, first - 1),)
+            ended = Run(self._present.epoch, self._present.first, first - 1, first - 1)
+            self._earlier = (*self._earlier, ended)[-MAX_RUNS:]
         self._present = Run(epoch, first, None, first - 1)
         self._reserve_at = first + RESERVED // 2
         with anyio.move_on_after(BEGIN_SECONDS):
