@@ -121,7 +121,6 @@ class ClientConnection:
         self._next_id = 0
         self._was_ready = False
         self._asks_for_mux = mux
-        self._nonce = ""
         self._again = False
         self._agreed = False
         self._enabled: list[str] = []
@@ -211,7 +210,6 @@ class ClientConnection:
             return Garbled(error.desc)
         if isinstance(message, Greeting):
             self.greeting = message
-            self._nonce = message.nonce
             self._negotiate(ClientState.NEGOTIATING, [name for name in message.capabilities if name == "oob"])
             return None
         return self._advance(message)
@@ -235,11 +233,7 @@ class ClientConnection:
         self.dialect = "qmp"
         self._enabled = enable
         self._token += 1
-        nonce = {"nonce": self._nonce} if self._nonce else {}
-        if nonce:
-            # What it was in the middle of is over.
-            self._outgoing.append(b"\xff")
-        self._send("qmp_capabilities", {"enable": enable, **nonce}, f"hello-{self._token}")
+        self._send("qmp_capabilities", {"enable": enable}, f"hello-{self._token}")
 
     def _send(self, command: str, arguments: dict[str, Any], request_id: str, *, oob: bool = False) -> None:
         self._outgoing.append(encode_request(Request(command, arguments, request_id, oob)))
@@ -278,7 +272,6 @@ class ClientConnection:
 
     def _connected(self, *, again: bool) -> Connected | None:
         self._again = again
-        self._nonce = ""
         if not self._asks_for_mux or self.dialect != "qmp" or (self._was_ready and not again):
             return self._ready()
         self.state = ClientState.UPGRADING

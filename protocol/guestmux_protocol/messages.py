@@ -73,18 +73,10 @@ class Event(Struct, frozen=True):
 
 
 class Greeting(Struct, frozen=True):
-    """The first message of a QMP server.
-
-    Args:
-        version: the server's.
-        capabilities: what may be enabled.
-        nonce: what the client has to send with its qmp_capabilities, as it may have been cut off in the middle of
-            something else whose rest is not to be taken for commands; empty where it need not.
-    """
+    """The first message of a QMP server."""
 
     version: dict[str, Any]
     capabilities: list[str]
-    nonce: str = ""
 
 
 ServerMessage = Reply | ErrorReply | Event | Greeting
@@ -173,8 +165,7 @@ def _parse_greeting(value: dict[str, Any]) -> Greeting:
     qmp = _member(value, "QMP", dict)
     # The specification leaves the form of a capability open; those known are strings.
     capabilities = [name for name in _member(qmp, "capabilities", list) if type(name) is str]
-    nonce = _member(qmp, "nonce", str) if "nonce" in qmp else ""
-    return Greeting(_member(qmp, "version", dict), capabilities, nonce)
+    return Greeting(_member(qmp, "version", dict), capabilities)
 
 
 def _parse_event(value: dict[str, Any]) -> Event:
@@ -273,6 +264,4 @@ def event_line(name: str, data: bytes, time: int) -> bytes:
 
 def encode_greeting(greeting: Greeting) -> bytes:
     """Write the greeting as one line."""
-    nonce = {"nonce": greeting.nonce} if greeting.nonce else {}
-    body = {"version": greeting.version, "capabilities": greeting.capabilities, **nonce}
-    return encode({"QMP": body}) + b"\n"
+    return encode({"QMP": {"version": greeting.version, "capabilities": greeting.capabilities}}) + b"\n"

@@ -412,16 +412,3 @@ def test_a_guest_that_restarts_instead_of_answering_is_negotiated_with() -> None
 def test_a_qga_guest_is_not_asked_for_mux() -> None:
     client = ClientConnection(SYNC_ID, mux=True)
     assert client.receive(sync_reply()) == [Connected("qga", None)]
-
-
-def test_a_guest_that_wants_to_know_where_we_begin_is_told() -> None:
-    client = ClientConnection(SYNC_ID)
-    client.data_to_send()
-    client.receive(encode_greeting(Greeting({}, ["oob"], "n1")))
-    hello = client.data_to_send()
-    assert hello.startswith(b"\xff")
-    assert decode(hello[1:])["arguments"] == {"enable": ["oob"], "nonce": "n1"}
-    client.receive(encode_reply({}, "hello-1002"))
-    client.receive(b"]\n")
-    (check,) = sent(client)
-    assert check["arguments"] == {"enable": ["oob"]}, "it was told already"
