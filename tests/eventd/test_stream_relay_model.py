@@ -201,9 +201,9 @@ class Relaying(RuleBasedStateMachine):
     def somebody_sends(self, index: int, party: str, data: bytes) -> None:
         if index < len(self.talks) and party in self.talks[index].open:
             talk, mux = self.talks[index], self.ends[party]
-            data = data[: mux.sendable(talk.number[party])]
-            mux.send(talk.number[party], data)
-            talk.sent[party] += data
+            if data := data[: mux.sendable(talk.number[party])]:
+                mux.send(talk.number[party], data)
+                talk.sent[party] += data
 
     @rule(index=INDEX, party=st.sampled_from([HOST, AGENT]), count=st.integers(1, 3000))
     def somebody_takes_more(self, index: int, party: str, count: int) -> None:
@@ -240,10 +240,11 @@ class Relaying(RuleBasedStateMachine):
     @invariant()
     def nobody_is_accused_wrongly(self) -> None:
         for talk in self.talks:
+            # What is given up before its answer is broken by eventd where the two cross.
+            more = {"host", "eventd"} if talk.cancelled else set()
             for party, other in ((HOST, AGENT), (AGENT, HOST)):
-                for close in talk.heard[party]:
-                    if close.failure:
-                        assert close.failure.party in (other, "host" if talk.cancelled else other)
+                accused = {close.failure.party for close in talk.heard[party] if close.failure}
+                assert accused <= {other} | more
 
     def teardown(self) -> None:
         """Everything arrives, what is read is paid for, and whoever is left closes: then nothing is left."""
