@@ -58,9 +58,9 @@ class HostConnection:
     async def run(self) -> None:
         """Serve the host until it leaves."""
         self._hosts.add(self)
-        early = b""
+        early: bytes | None = b""
         try:
-            while await self._speak_json(early):
+            while early is not None and await self._speak_json(early):
                 early = await self._speak_mux()
         finally:
             self._hosts.remove(self)
@@ -73,9 +73,13 @@ class HostConnection:
             self._pipe, dialect, self._natives, self._router, self._log, self._hosts, early
         ).run()
 
-    async def _speak_mux(self) -> bytes:
-        """What the host sent behind the end of mux."""
+    async def _speak_mux(self) -> bytes | None:
+        """What the host sent behind the end of mux; None where the connection has to end with it."""
         end = await MuxSession(self._pipe, self._natives, self._router, self._log, self._hosts).run()
         if end.violation:
-            logger.warning("%s: back to qmp: %s", self._pipe.name, end.reason)
+            # What is still on its way may be content; only where that is masked it is no danger to read on.
+            goes_on = self._pipe.outlived
+            logger.warning("%s: %s: %s", self._pipe.name, "back to qmp" if goes_on else "closed", end.reason)
+            if not goes_on:
+                return None
         return end.reset_rest or b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -84,7 +85,7 @@ class MuxSession:
         self._log = log
         self._hosts = hosts
         self._caller = Caller(pipe.name, self.dialect)
-        self._mux = Multiplexer("server", limits)
+        self._mux = Multiplexer("server", limits, mask=_random_mask() if pipe.outlived else b"")
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
         self._work = AskedWork(self._given_up)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -296,3 +297,7 @@ class MuxSession:
     async def _sent(self) -> None:
         await self._driver.sent()
         await anyio.lowlevel.checkpoint()
+
+
+def _random_mask() -> bytes:
+    return bytes(SystemRandom().sample(range(256), 256))

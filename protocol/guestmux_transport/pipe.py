@@ -114,6 +114,11 @@ class Pipe:
         return "GONE" if self._gone.is_set() else "OPEN"
 
     @property
+    def outlived(self) -> bool:
+        """Whether bytes for this process may reach the next one, as on a device; a socket's end with it."""
+        return not self._half_close
+
+    @property
     def gone(self) -> bool:
         """Whether the other side left altogether, or the pipe was closed here."""
         return self._gone.is_set()

@@ -52,10 +52,10 @@ class Guest(FakeAgents):
         return "slow"
 
     @asynccontextmanager
-    async def host(self) -> AsyncIterator[RawHost]:
+    async def host(self, *, device: bool = False) -> AsyncIterator[RawHost]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self.pipe = owned_pipe("test", ours.detach())
+        self.pipe = owned_pipe("test", ours.detach(), half_close=not device)
         connection = HostConnection(self.pipe, QmpDialect, self.natives, self.router, self.log, self.hosts)
         host = RawHost(theirs)
         async with anyio.create_task_group() as tasks:
@@ -65,8 +65,8 @@ class Guest(FakeAgents):
             host.close()
 
     @asynccontextmanager
-    async def mux(self, limits: MuxLimits | None = None) -> AsyncIterator[MuxEnd]:
-        async with self.host() as host:
+    async def mux(self, limits: MuxLimits | None = None, *, device: bool = False) -> AsyncIterator[MuxEnd]:
+        async with self.host(device=device) as host:
             yield await mux_host(host, limits)
 
 
@@ -197,16 +197,39 @@ async def test_0xff_leads_back_to_a_greeting_and_over_again(guest: Guest) -> Non
     [b"\xc1", b"{", b"\x93\x08\x05\xc4\x01x", b"\x92\x63\x01", b"\x95\x01\x01\xa1x\xc4\x02{}\xc4\x02{}"],
     ids=["no msgpack", "JSON", "DATA for no stream", "unknown kind", "an id twice"],
 )
-async def test_a_violation_leads_back_to_a_greeting(
+async def test_a_violation_leads_back_to_a_greeting_on_a_device(
     guest: Guest, violation: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with guest.mux() as end:
+    async with guest.mux(device=True) as end:
         assert isinstance(await end.ask("x"), Error)
         await end.write(violation)
         host = await back_in_json(end)
         await host.negotiate()
         assert (await host.ask("guest-ping"))["return"] == {}
     assert "test: back to qmp: the other side broke the protocol" in caplog.text
+
+
+async def test_a_violation_ends_a_socket_where_content_may_follow(
+    guest: Guest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with guest.mux() as end:
+        await end.write(b"\xc1" + b'{"execute": "qmp_capabilities"}{"execute": "x", "id": "content"}')
+        with pytest.raises(EOFError):
+            await end.next(Reply)
+    assert "test: closed: the other side broke the protocol" in caplog.text
+
+
+async def test_content_is_masked_where_bytes_outlive_their_reader(guest: Guest) -> None:
+    async with guest.mux(device=True) as end:
+        assert end.mux.peer
+        one = end.mux.peer.mask
+    async with guest.mux(device=True) as end:
+        assert end.mux.peer
+        assert len({*one}) == len({*end.mux.peer.mask}) == 256
+        assert one != end.mux.peer.mask
+    async with guest.mux() as end:
+        assert end.mux.peer
+        assert end.mux.peer.mask == b""
 
 
 # ---- events
@@ -291,7 +314,7 @@ async def settled() -> None:
 
 
 async def test_more_requests_than_announced_are_a_violation(guest: Guest) -> None:
-    async with guest.mux() as end:
+    async with guest.mux(device=True) as end:
         await end.write(
             b"".join(encode(Request(number, SLOW, IN_SESSION, b"{}")) for number in range(1, 258))
         )

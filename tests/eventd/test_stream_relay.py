@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.support.bare_agent import BareAgent, bare_agent
 from tests.support.channel_agent import channel_of
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import Eventd, running_eventd
-from tests.support.mux_end import MuxEnd, back_in_json, mux_host
+from tests.support.mux_end import MuxEnd, mux_host
 from tests.support.standin_logind import StandinLogind, standin_logind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -408,9 +409,8 @@ async def test_a_host_that_sends_without_credit_loses_its_streams_and_nobody_els
     number, theirs = await opened(host, channel)
     await host.write(encode(Data(number, b"x")))
     assert failure(await channel.close_of(theirs))[0] == "host"
-    json_host = await back_in_json(host)
-    await json_host.negotiate()
-    assert "back to qmp: the other side broke the protocol" in eventd.log
+    await host.closed()
+    assert "closed: the other side broke the protocol" in eventd.log
 
 
 async def test_an_agent_that_sends_without_credit_is_dropped_and_nobody_else_is(
@@ -466,9 +466,7 @@ async def test_ten_thousand_streams_are_a_violation_and_end_with_it(
         host.mux.open(PIPE, IN_SESSION)
         if host.mux.congested:
             break
-    data = host.mux.bytes_to_send(1 << 30)
-    await host.write(data)
-    json_host = await back_in_json(host)
-    await json_host.negotiate()
-    assert (await json_host.ask("guest-ping"))["return"] == {}
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await host.write(host.mux.bytes_to_send(1 << 30))
+    await host.closed()
     assert "more than 1024 streams" in eventd.log

@@ -46,7 +46,7 @@ MOST_IDLE: Final = 4
 """Decoders kept for the next reader that gets bytes. Each takes 40 KiB, so readers between two frames have none."""
 
 _KINDS: Final[dict[object, tuple[type[Any], tuple[int, ...]]]] = {
-    0: (Hello, ()),
+    0: (Hello, (6,)),
     1: (Request, (3, 4)),
     2: (Reply, (2,)),
     3: (Error, ()),
@@ -70,7 +70,7 @@ def _frame(items: tuple[Any, ...]) -> Frame:
     try:
         kind, values = _KINDS[items[0]]
         for at in values:
-            if type(items[at]) is not bytes:
+            if at < len(items) and type(items[at]) is not bytes:
                 raise MuxError(f"member {at} of a {kind.__name__.upper()} frame is no byte string")
         frame: Frame = _convert(items, kind)
     except (IndexError, KeyError, TypeError):

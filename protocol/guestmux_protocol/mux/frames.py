@@ -26,13 +26,17 @@ RESET: Final = b"\xff"
 
 
 class Hello(Struct, frozen=True, array_like=True, gc=False, tag=0):
-    """The first frame of both ends: what this end takes. Members that a later version adds are passed over."""
+    """The first frame of both ends: what this end takes. Members that a later version adds are passed over.
+
+    `mask` is empty, or a permutation of the 256 bytes by which the peer is to replace those of its DATA; see mask.py.
+    """
 
     version: Count
     max_frame: Annotated[int, Meta(ge=LEAST_FRAME, le=MOST_NUMBER)]
     window: Count
     max_streams: Count
     max_requests: Count
+    mask: bytes = b""
 
 
 class Request(Struct, frozen=True, array_like=True, gc=False, tag=1, forbid_unknown_fields=True):
@@ -159,6 +163,8 @@ def encode(frame: Frame) -> bytes:
     """
     if type(frame) is Close:
         return _encode(_flat(frame))
+    if type(frame) is Hello and not frame.mask:
+        return _encode((0, *(getattr(frame, name) for name in Hello.__struct_fields__[:-1])))
     if type(frame) is Reset:
         return RESET + frame.rest
     return _encode(frame)

@@ -28,6 +28,7 @@ from guestmux_protocol.mux.frames import (
     Reset,
 )
 from guestmux_protocol.mux.limits import MuxLimits
+from guestmux_protocol.mux.mask import check_mask, inverse
 from guestmux_protocol.mux.streams import Streams
 
 Role: TypeAlias = Literal["asker", "server"]
@@ -45,6 +46,7 @@ class Inbound:
         asked: what is unanswered.
         streams: what is open.
         writer: told what the peer takes.
+        mask: what the peer is to put on the content of its DATA; empty for none.
 
     Attributes:
         peer: the peer's HELLO, None until it came.
@@ -53,7 +55,14 @@ class Inbound:
     """
 
     def __init__(
-        self, role: Role, limits: MuxLimits, party: Party, asked: Asked, streams: Streams, writer: FairWriter
+        self,
+        role: Role,
+        limits: MuxLimits,
+        party: Party,
+        asked: Asked,
+        streams: Streams,
+        writer: FairWriter,
+        mask: bytes,
     ) -> None:
         self.peer: Hello | None = None
         self.max_requests = limits.max_requests
@@ -65,6 +74,7 @@ class Inbound:
         self._asked = asked
         self._streams = streams
         self._writer = writer
+        self._unmasked = inverse(mask) if mask else b""
         self._handlers: dict[type[Any], Callable[[Any], Frame | None]] = {Hello: self._greeted, Reset: _pass}
 
     def receive(self, data: bytes) -> list[Frame]:
@@ -96,13 +106,14 @@ class Inbound:
         raise MuxError(f"{type(frame).__name__.upper()} is not for {place}")
 
     def _greeted(self, hello: Hello) -> Frame:
+        check_mask(hello.mask)
         self.peer = hello
         self._writer.max_frame = hello.max_frame
         self._writer.window = min(self._limits.window, hello.window)
         self.max_requests = min(self._limits.max_requests, hello.max_requests)
         self.max_streams = min(self._limits.max_streams, hello.max_streams)
         self._handlers = {
-            Data: self._streams.data,
+            Data: self._masked_data if self._unmasked else self._streams.data,
             Credit: self._credited,
             Close: self._closed,
             Reset: _pass,
@@ -118,6 +129,9 @@ class Inbound:
                 Nak: _pass,
             }
         return hello
+
+    def _masked_data(self, data: Data) -> Frame | None:
+        return self._streams.data(Data(data.stream, data.data.translate(self._unmasked)))
 
     def _replied(self, reply: Reply) -> Frame:
         self._answer_came(reply.id)

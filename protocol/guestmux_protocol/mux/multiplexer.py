@@ -45,19 +45,26 @@ class Multiplexer:
         role: who asks: the host towards eventd, eventd towards an agent.
         limits: what this end takes, announced in its HELLO.
         party: named as the one who failed where this machine breaks a stream by itself.
+        mask: a permutation of the 256 bytes that the peer is to put on the content of its DATA, where bytes of the
+            connection may outlive it; see mask.py.
     """
 
     def __init__(
-        self, role: Role, limits: MuxLimits = DEFAULT_MUX_LIMITS, *, party: Party = "eventd"
+        self,
+        role: Role,
+        limits: MuxLimits = DEFAULT_MUX_LIMITS,
+        *,
+        party: Party = "eventd",
+        mask: bytes = b"",
     ) -> None:
         self.role = role
         self.limits = limits
         self._asked = Asked()
         self._writer = FairWriter(self._ended, max_frame=limits.max_frame, window=limits.window)
         self._streams = Streams(self._writer, max_frame=limits.max_frame, asker=role == "asker")
-        self._inbound = Inbound(role, limits, party, self._asked, self._streams, self._writer)
+        self._inbound = Inbound(role, limits, party, self._asked, self._streams, self._writer, mask)
         self._hello = encode(
-            Hello(VERSION, limits.max_frame, limits.window, limits.max_streams, limits.max_requests)
+            Hello(VERSION, limits.max_frame, limits.window, limits.max_streams, limits.max_requests, mask)
         )
 
     def __repr__(self) -> str:
@@ -263,6 +270,8 @@ class Multiplexer:
         Raises:
             ValueError: more than sendable(stream).
         """
+        if self.peer and self.peer.mask:
+            data = bytes(data).translate(self.peer.mask)
         self._streams.send(stream, data)
 
     def sendable(self, stream: int) -> int:
