@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from guestmux_eventd.manager import MAX_EVENT_BYTES
+from guestmux_eventd.event_intake import MAX_EVENT_BYTES
 from guestmux_transport.bus_exports import IncomingCall
 from guestmux_transport.bus_message import METHOD_RETURN, Message
 from guestmux_transport.errors import BusLost, CallError, MethodError

@@ -27,6 +27,8 @@ class Host:
 
     def unsubscribe(self, patterns: Iterable[str] | None) -> None: ...
 
+    def upgrade(self) -> None: ...
+
 
 def natives(guest: FakeAgents, *rules: PolicyRule) -> NativeCommands:
     log = EventLog("e", lambda: 0.0)

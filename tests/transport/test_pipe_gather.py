@@ -91,7 +91,7 @@ async def test_what_a_full_ring_did_not_take_follows_in_whole_writes() -> None:
             sent += b"event\n"
             if len(sent) % 6000 == 0:
                 await turns(2)
-        got = []
+        got: list[bytes] = []
         while len(b"".join(got)) < len(sent):
             got += writes(peer)
             await turns(3)
