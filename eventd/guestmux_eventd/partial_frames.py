@@ -32,10 +32,10 @@ class PartialFrames:
         """Count bytes of an unfinished frame, or count them no more.
 
         Raises:
-            MuxError: they are too many.
+            MuxError: there are more, and too many; never where there are fewer.
         """
         self._bytes[uid] += difference
-        if self._bytes[uid] > self._most:
+        if difference > 0 and self._bytes[uid] > self._most:
             raise MuxError(f"this user's agents began frames of more than {self._most} bytes and ended none")
         if not self._bytes[uid]:
             del self._bytes[uid]

@@ -48,6 +48,21 @@ def test_what_is_ended_or_given_up_counts_no_more() -> None:
     assert repr(frames) == "<PartialFrames {}>"
 
 
+def test_one_of_many_that_went_too_far_at_once_can_be_given_up() -> None:
+    frames = PartialFrames(5 * MIB)
+    head, _ = begun(2 * MIB)
+    agents = [agent(frames) for _ in range(6)]
+    for number, mux in enumerate(agents):
+        if number < 2:
+            mux.receive(head)
+        else:
+            with pytest.raises(MuxError):
+                mux.receive(head)
+    for mux in agents:
+        mux.forget()
+    assert repr(frames) == "<PartialFrames {}>"
+
+
 def test_what_comes_in_pieces_is_counted_once() -> None:
     frames = PartialFrames(5 * MIB)
     mux = agent(frames)
