@@ -92,6 +92,8 @@ class Library:
         """
         self.name = name
         package = name.replace("-", "_")
+        # First of all: its modules import each other in a circle, which closes only from here (lean_imports.py).
+        importlib.import_module(f"{package}.errors")
         signature = importlib.import_module(f"{package}.signature")
         constants = importlib.import_module(f"{package}.constants")
         self._message = importlib.import_module(f"{package}.message").Message

@@ -18,6 +18,9 @@ MANAGER = ("org.guestmux.Manager1", "/org/guestmux/Manager1", "org.guestmux.Mana
 MAX_EXPOSURE = 1.0
 """Of 10; what design.md promises of `systemd-analyze security`."""
 
+MAX_EVENTD, MAX_AGENT = 35_000, 30_000
+"""Kilobytes resident, as design.md promises."""
+
 
 def ask(guest: Guest, dialect: str, *requests: dict[str, object]) -> list[dict[str, Any]]:
     """One line back for each request, as a host without guestmux reads them; on qmp the greeting comes first."""
@@ -99,6 +102,26 @@ def test_who_logs_in_has_an_agent(guest: Guest, log_in: Callable[[str], Terminal
 
     expected = {alice.session: ["guestmux-session"]}
     guest.wait_for("alice's agent", lambda: agents() == expected)
+
+
+def test_both_daemons_are_small_at_rest(guest: Guest, log_in: Callable[[str], TerminalLogin]) -> None:
+    log_in("alice")
+    agent = guest.wait_for(
+        "alice's agent", lambda: guest.run("pgrep -u alice -f guestmux-session", check=False).stdout.split()
+    )[0]
+    eventd = guest.systemctl("show", "--value", "--property=MainPID", "guestmux-eventd")
+    # It has what it keeps once it is registered, and the host was answered.
+    guest.wait_for(
+        "its registration", lambda: "session-lock" in str(ask(guest, "qga", {"execute": "guest-info"}))
+    )
+    sizes = {name: resident(guest, pid) for name, pid in (("eventd", eventd), ("agent", agent))}
+    assert sizes["eventd"] <= MAX_EVENTD, sizes
+    assert sizes["agent"] <= MAX_AGENT, sizes
+
+
+def resident(guest: Guest, pid: str) -> int:
+    """Kilobytes."""
+    return int(guest.run(f"awk '/^VmRSS/ {{ print $2 }}' /proc/{pid}/status").stdout)
 
 
 def test_port_on_a_terminal(own_guest: Guest) -> None:
