@@ -32,6 +32,7 @@ from guestmux_protocol.mux import (
     Close,
     Credit,
     Data,
+    Failure,
     Frame,
     Multiplexer,
     MuxLimits,
@@ -245,7 +246,11 @@ class MuxSession:
             del self._relays[number]
 
     def _refuse(self, number: int, failure: CommandFailure) -> None:
-        self._mux.error(number, failure.error_class, failure.desc)
+        try:
+            self._mux.error(number, failure.error_class, failure.desc)
+        except ValueError:
+            # The agent accepted the stream in the same turn of the loop, and the host was told.
+            self._mux.close(number, Failure(failure.error_class, failure.desc, "eventd"))
         self._driver.wake()
 
     def _given_up(self, number: int) -> None:

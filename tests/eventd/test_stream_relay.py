@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -311,6 +312,26 @@ async def test_an_open_is_cancelled(host: MuxEnd, channel: MuxEnd) -> None:
 
 
 # ---- who refuses
+
+
+async def test_a_cancel_and_the_agents_reply_may_come_together(
+    eventd: Eventd, host: MuxEnd, channel: MuxEnd
+) -> None:
+    number = host.mux.open(PIPE, IN_SESSION)
+    await host.flush()
+    asked = await channel.next(Open)
+    eventd.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, eventd.process.pid, os.WSTOPPED)
+    host.mux.cancel(number)
+    await host.flush()
+    channel.mux.reply(asked.stream, b"{}")
+    await channel.flush()
+    eventd.process.send_signal(signal.SIGCONT)
+    assert isinstance(await host.answer(number), Error)
+    await channel.close_of(asked.stream)
+    assert await host.value("guest-ping") == {}
+    assert host.mux.over() == channel.mux.over() == ([], [])
+    assert "Exception" not in eventd.log
 
 
 async def test_what_is_refused_before_the_agent_is_asked(host: MuxEnd, channel: MuxEnd) -> None:
