@@ -116,6 +116,12 @@ async def refused(host: MuxEnd, command: str, arguments: bytes = IN_SESSION) -> 
     return answer
 
 
+def stop(eventd: Eventd) -> None:
+    """Have everything come together that is sent to it from here on, until it goes on."""
+    eventd.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, eventd.process.pid, os.WSTOPPED)
+
+
 def failure(close: Close) -> tuple[str, str]:
     assert close.failure is not None
     return close.failure.party, close.failure.desc
@@ -320,8 +326,7 @@ async def test_a_cancel_and_the_agents_reply_may_come_together(
     number = host.mux.open(PIPE, IN_SESSION)
     await host.flush()
     asked = await channel.next(Open)
-    eventd.process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, eventd.process.pid, os.WSTOPPED)
+    stop(eventd)
     host.mux.cancel(number)
     await host.flush()
     channel.mux.reply(asked.stream, b"{}")
