@@ -38,6 +38,10 @@ LIMITS: Final = DEFAULT_MUX_LIMITS
 FIRST_WORD: Final = 30.0
 """Seconds that an agent has to speak first: it asked for the channel, but the machine may be busy."""
 
+LAST_WORD: Final = 1.0
+"""Seconds after an agent closed its channel in which the bus may say why: it takes its leave, or its process ended. It
+says so within milliseconds, but that comes another way than the channel's end, and so maybe later."""
+
 OVERFLOW_UID: Final = 65534
 """How the kernel shows a uid that a sandbox's user namespace does not have, eventd's own unit among them
 (PrivateUsers=): there the pid decides alone, and the bus and the kernel agree on that."""
@@ -104,8 +108,9 @@ class Channels:
             reason = await self._converse(agent, sock)
         finally:
             presence.channel = presence.hang_up = None
-        now = self._agents.get(sender, path)
-        if now is not None and now.presence is presence:
+        if not reason and self._now(sender, path, presence):
+            await _last_word(presence)
+        if now := self._now(sender, path, presence):
             if reason:
                 logger.warning("the channel of agent '%s' was closed: %s", now.name, reason)
             self._lost(now)
@@ -160,6 +165,15 @@ class Channels:
         if taken:
             mux.ack(taken, number)
         self._intake.told()
+
+
+async def _last_word(presence: Presence) -> None:
+    """Wait whether the agent is leaving altogether."""
+    left = anyio.Event()
+    presence.ended, presence.hang_up = True, left.set
+    with anyio.move_on_after(LAST_WORD):
+        await left.wait()
+    presence.hang_up = None
 
 
 def _check_options(untrusted_options: dict[str, Variant]) -> None:

@@ -190,6 +190,9 @@ class Manager:
         )
 
     def _add(self, agent: Agent) -> None:
+        before = self._agents.get(agent.sender, agent.path)
+        if before is not None and before.presence.ended:
+            self._channel_lost(before)
         emissions = self._agents.add(agent)
         logger.info("agent '%s' registered in session '%s'", agent.name, agent.session, extra=_fields(agent))
         self._publish(emissions)

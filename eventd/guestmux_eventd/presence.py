@@ -15,12 +15,14 @@ class Presence:
     Attributes:
         acquired: whether it asked for a channel.
         channel: that, once the agent spoke on it: what goes to the agent goes this way from then on.
+        ended: whether it had one, and closed it.
         hang_up: ends what there is of a channel.
     """
 
-    __slots__ = ("acquired", "channel", "hang_up")
+    __slots__ = ("acquired", "channel", "ended", "hang_up")
 
     def __init__(self) -> None:
         self.acquired = False
+        self.ended = False
         self.channel: AgentChannel | None = None
         self.hang_up: Callable[[], object] | None = None

@@ -191,7 +191,9 @@ class Membership:
             await self._calls.settle(FAREWELL)
         self._calls.cancel_all(f"the registration ended: {reason}")
         await self._keeper.leave(f"the registration ended: {reason}")
-        if self._bus.lost_reason is None and self.manager.owner == owner != self._released_by:
+        # The end of the channel has told eventd already, and hosts are to hear of that.
+        told = reason == CHANNEL_LOST or self.manager.owner != owner or self._released_by == owner
+        if not told and self._bus.lost_reason is None:
             await self._unregister()
         self._news.tell(f"no longer registered: {reason}")
         with anyio.move_on_after(FAREWELL):

@@ -365,6 +365,30 @@ async def test_too_many_events_are_refused(bus: PrivateBus, logind: StandinLogin
             channel.close()
 
 
+async def test_why_an_agent_left_is_the_buss_to_say(
+    bus: PrivateBus, eventd: Eventd, host: RawHost, agent: BareAgent
+) -> None:
+    await host.subscribe("AGENT_*")
+    (await channel_of(agent)).close()
+    await agent.manager("UnregisterAgent", "o", agent.path)
+    assert (await host.event("AGENT_GONE"))["reason"] == "unregistered"
+    async with bare_agent(bus.address) as dying:
+        await dying.register(**SERVES)
+        (await channel_of(dying)).close()
+    assert (await host.event("AGENT_GONE"))["reason"] == "disconnected"
+
+
+async def test_who_closes_the_channel_and_registers_anew_was_gone(host: RawHost, agent: BareAgent) -> None:
+    (await channel_of(agent)).close()
+    await host.subscribe("AGENT_*")
+    with pytest.raises(CallError, match="AlreadyRegistered"):
+        await acquire(agent)
+    await agent.register(**SERVES)
+    assert (await host.event("AGENT_GONE"))["reason"] == "channel-lost"
+    await host.event("AGENT_REGISTERED")
+    (await channel_of(agent)).close()
+
+
 async def flood(channel: MuxEnd, data: bytes) -> None:
     while True:
         await channel.write(data)

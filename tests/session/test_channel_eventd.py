@@ -223,10 +223,21 @@ async def test_an_agent_whose_channel_breaks_is_gone_and_comes_back(
         channel = clock._core._channel
         assert channel is not None
         channel._pipe.close()
-        assert await gone(host) in {"channel-lost", "unregistered"}
+        assert await gone(host) == "channel-lost"
         await registered(host)
         await clock.until_registered()
         assert await host.value("__org.example_add", arguments(left=1)) == 2
+
+
+async def test_an_agent_that_stops_takes_its_leave(
+    system_bus: PrivateBus, host: MuxEnd, running: Running
+) -> None:
+    await host.value("guest-event-subscribe", b'{"events": ["AGENT_*"]}')
+    for _ in range(5):
+        clock = Clock(bus=system_bus.address)
+        async with running(clock):
+            await clock.until_registered()
+        assert await gone(host) == "unregistered"
 
 
 async def test_the_end_of_its_session_is_not_taken_for_a_broken_channel(
