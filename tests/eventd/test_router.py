@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from guestmux_eventd.caller import Caller
+from guestmux_eventd.credit_pool import CreditPool
 from guestmux_eventd.handle_table import MAX_KEPT, MAX_OWN
 from guestmux_eventd.policy import Policy, PolicyRule
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import CALL_TIMEOUT, LONG_TIMEOUT
-from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR
+from guestmux_eventd.stream_relay import StreamEnd, StreamRelay
+from guestmux_protocol.messages import COMMAND_NOT_FOUND, GENERIC_ERROR, Request
+from guestmux_protocol.mux import Multiplexer
 from tests.support.fake_agents import FakeAgents, fake_agent
+
+if TYPE_CHECKING:
+    from guestmux_eventd.agent_channel import AgentChannel
 
 pytestmark = pytest.mark.anyio
 
@@ -248,6 +254,42 @@ async def test_while_frozen_only_status_and_thaw_go_to_an_agent(guest: FakeAgent
     await guest.ask(guest.qmp, "guest-exec", path="/x")
     await guest.ask(guest.qmp, "guest-fsfreeze-freeze-list", mountpoints=[])
     assert not guest.gate.frozen
+
+
+async def stream_refused(guest: FakeAgents, port: str, command: str, **arguments: Any) -> str:
+    relay = StreamRelay(StreamEnd(Multiplexer("server"), 1, lambda: None, "host"), CreditPool())
+    with pytest.raises(CommandFailure) as caught:
+        await guest.router.open(Request(command, {"session": "c1", **arguments}), Caller(port, "mux"), relay)
+    return caught.value.desc
+
+
+async def test_streams_are_refused_for_the_reasons_for_which_calls_are() -> None:
+    guest = FakeAgents(Policy([PolicyRule(port="denied", deny=["guest-file-*"])]))
+    agent = guest.add("c1", "guest-file-upload", "guest-exec-attach")
+    agent.presence.channel = cast("AgentChannel", object())
+    guest.agents.channel_ready(agent)
+    assert "'ranges'" in await stream_refused(guest, "allowed", "guest-file-upload", path="/x", ranges=5)
+    assert "not allowed" in await stream_refused(guest, "denied", "guest-file-upload", path="/x")
+    assert "does not exist" in await stream_refused(
+        guest, "allowed", "guest-exec-attach", pid=77, channel="stdio"
+    )
+    guest.gate.freezing()
+    assert "frozen" in await stream_refused(guest, "allowed", "guest-file-upload", path="/x")
+
+
+async def test_a_stream_that_waited_for_its_agent_is_checked_when_that_is_there(guest: FakeAgents) -> None:
+    agent = guest.add("c1", "guest-file-upload")
+
+    async def wait() -> None:
+        assert "frozen" in await stream_refused(guest, "port", "guest-file-upload", path="/x", wait=5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        guest.gate.freezing()
+        agent.presence.channel = cast("AgentChannel", object())
+        guest.agents.channel_ready(agent)
+        guest.changes.notify()
 
 
 async def test_a_session_s_agent_cannot_shut_the_gate(guest: FakeAgents) -> None:
