@@ -149,6 +149,8 @@ class Download:
                 (begin, min(length, found.size - begin)) for begin, length in ranges if begin < found.size
             ]
             end = sum(ranges[-1]) if ranges else found.size
+            # What the guest tells of beyond the size that it told is nothing to go on with.
+            more = more and end < found.size
             if ranges:
                 await self._receive(source, ranges, part)
             self._watcher.moved(shown(source), (end if more else found.size) - offset - total(ranges))

@@ -295,6 +295,22 @@ async def test_extents_that_are_none(guest: FileGuest, here: Path, there: Path, 
     assert names(here) == []
 
 
+async def test_extents_beyond_the_end_are_not_followed(guest: FileGuest, here: Path, there: Path) -> None:
+    punched(there / "image")
+    beyond = (there / "image").stat().st_size + 5
+    asked: list[int] = []
+
+    def extents(given: dict[str, Any]) -> Any:
+        asked.append(given["offset"])
+        assert len(asked) < 5
+        return {"extents": [[max(beyond, given["offset"]), 1]], "more": True}
+
+    guest.overrides["guest-file-extents"] = extents
+    await guest.download(str(there / "image"), here)
+    assert asked == [0]
+    assert (here / "image").stat().st_size == (there / "image").stat().st_size
+
+
 class TestWhatIsBroken:
     @pytest.mark.parametrize("to_guest", [False, True])
     async def test_the_guest_goes_half_way_and_the_copy_resumes(
