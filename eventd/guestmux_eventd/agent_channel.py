@@ -33,6 +33,23 @@ UNSURE = "the command may or may not have run"
 
 TakeEvents = Callable[[list[Event], Multiplexer], None]
 
+Settle = Callable[[bytes | CommandFailure | TimeoutError], None]
+
+
+class Question:
+    """A call that the agent has not answered.
+
+    Args:
+        settle: told how it ended.
+        deadline: when it is given up.
+    """
+
+    __slots__ = ("deadline", "settle")
+
+    def __init__(self, settle: Settle, deadline: asyncio.TimerHandle) -> None:
+        self.settle = settle
+        self.deadline = deadline
+
 
 class AgentChannel:
     """One agent's channel, from its first word to its end. There may be a thousand, so each is small.
@@ -60,7 +77,7 @@ class AgentChannel:
         self._mux = mux
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
         self._greeted = greeted
-        self._asked: dict[int, asyncio.Future[bytes] | StreamRelay] = {}
+        self._asked: dict[int, Question | StreamRelay] = {}
 
     def __repr__(self) -> str:
         return f"<AgentChannel {self._name} {self._mux!r}>"
@@ -79,43 +96,40 @@ class AgentChannel:
             self._mux.forget()
             self._agent_left()
 
-    async def call(self, command: str, arguments: bytes, context: bytes, timeout: float) -> bytes:
-        """Run a command; when this is cancelled, or takes too long, the agent is told.
+    def ask(self, command: str, arguments: bytes, context: bytes, timeout: float, settle: Settle) -> int:
+        """Run a command; when it takes too long, the agent is told.
 
         Args:
             command: its name.
             arguments: its arguments; JSON text.
             context: deadline and port; JSON text.
             timeout: seconds until it is given up.
+            settle: called once, later, with the result, which is unchecked JSON text, or with why there is none.
 
         Returns:
-            its result; JSON text, unchecked.
+            the number to give it up by.
 
         Raises:
-            CommandFailure: the agent failed, left, or has too much to do.
-            TimeoutError: it took too long.
+            CommandFailure: the agent has too much to do.
         """
         try:
             number = self._mux.request(command, arguments, context)
         except (MuxFull, MuxTooLarge) as error:
             raise self._refusal(error) from error
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bytes] = loop.create_future()
-        self._asked[number] = answer
+        deadline = asyncio.get_running_loop().call_later(timeout, self._time_is_up, number)
+        self._asked[number] = Question(settle, deadline)
         if len(self._asked) == 1:
             self._driver.send_now()  # a turn sooner, where there is nothing that could go together
         else:
             self._driver.wake()
-        timer = loop.call_later(timeout, _time_is_up, answer)
-        try:
-            return await answer
-        except (asyncio.CancelledError, TimeoutError):
+        return number
+
+    def give_up(self, number: int) -> None:
+        """Tell the agent that nobody waits for a call any more; nothing where it ended."""
+        if question := self._end(number):
+            question.deadline.cancel()
             self._mux.cancel(number)
             self._driver.wake()
-            raise
-        finally:
-            timer.cancel()
-            self._asked.pop(number, None)
 
     async def open(
         self, command: str, arguments: bytes, context: bytes, relay: StreamRelay, *, group: str, port: str
@@ -173,17 +187,27 @@ class AgentChannel:
             relay.from_agent(frame)
 
     def _answered(self, frame: Reply | Error) -> None:
-        asked = self._asked.get(frame.id)
-        if isinstance(asked, StreamRelay):
+        if question := self._end(frame.id):
+            question.deadline.cancel()
+            question.settle(frame.value if isinstance(frame, Reply) else failure_of(frame))
+        elif isinstance(relay := self._asked.get(frame.id), StreamRelay):
             if isinstance(frame, Reply):
-                asked.accepted(frame.value)
+                relay.accepted(frame.value)
             else:
-                asked.refused(failure_of(frame))
-        elif asked is not None and not asked.done():
-            if isinstance(frame, Reply):
-                asked.set_result(frame.value)
-            else:
-                asked.set_exception(failure_of(frame))
+                relay.refused(failure_of(frame))
+
+    def _time_is_up(self, number: int) -> None:
+        question = self._asked[number]
+        assert isinstance(question, Question)
+        self.give_up(number)
+        question.settle(TimeoutError())
+
+    def _end(self, number: int) -> Question | None:
+        """A call that is under way, which it is no more."""
+        if isinstance(question := self._asked.get(number), Question):
+            del self._asked[number]
+            return question
+        return None
 
     def _agent_left(self) -> None:
         asked, self._asked = self._asked, {}
@@ -191,8 +215,9 @@ class AgentChannel:
         for each in asked.values():
             if isinstance(each, StreamRelay):
                 each.agent_left("the agent disconnected")
-            elif not each.done():
-                each.set_exception(gone)
+            else:
+                each.deadline.cancel()
+                each.settle(gone)
 
     # One for all: a table for each of a thousand agents would be as large as the rest of what it has here.
     _handlers: ClassVar[dict[type[Any], Callable[[AgentChannel, Any], None]]] = {
@@ -203,11 +228,6 @@ class AgentChannel:
         Credit: _streamed,
         Close: _streamed,
     }
-
-
-def _time_is_up(answer: asyncio.Future[bytes]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
 
 
 def failure_of(error: Error) -> CommandFailure:

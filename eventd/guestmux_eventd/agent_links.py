@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.large_values import is_one_line
+from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.stream_relay import StreamRelay
+from guestmux_protocol.messages import JsonText
+
+
+class Result(NamedTuple):
+    """What an agent answered.
+
+    Attributes:
+        value: decoded.
+        text: the same as the agent wrote it.
+    """
+
+    value: Any
+    text: bytes
+
+    @property
+    def passed_on(self) -> Any:
+        """It in the form in which to encode it: the agent's own text where that is fit to be passed on."""
+        return JsonText(self.text) if is_one_line(self.text) else self.value
+
+
+Outcome: TypeAlias = Result | CommandFailure
+
+Settle: TypeAlias = Callable[[Outcome], None]
+
+GiveUp: TypeAlias = Callable[[], None]
 
 
 class Links(Protocol):
@@ -29,7 +57,37 @@ class Links(Protocol):
 
 
 class StreamLinks(Protocol):
-    """The way to the agents for streams."""
+    """The way to the agents that have channels: for streams, and for calls without a task."""
+
+    def reaches(self, agent: Agent, command: str, arguments: dict[str, Any]) -> bool:
+        """Whether a call goes over the agent's channel."""
+
+    def ask(
+        self,
+        agent: Agent,
+        command: str,
+        arguments: dict[str, Any],
+        settle: Settle,
+        *,
+        port: str,
+        timeout: float,
+    ) -> GiveUp:
+        """As `Links.call`, for what it reaches, and without waiting.
+
+        Args:
+            agent: which.
+            command: a command that it registered.
+            arguments: validated arguments.
+            settle: called once, later, with the agent's result or with why there is none.
+            port: the host's port, told to the agent.
+            timeout: seconds until the call is given up and cancelled.
+
+        Returns:
+            what gives the call up: then nobody is told, and the agent is cancelled; nothing where it ended.
+
+        Raises:
+            CommandFailure: the agent has too much to do.
+        """
 
     async def open(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import asyncio
+from functools import lru_cache, partial
 from typing import Any
 
 import anyio
 
 from guestmux_eventd.agent_channel import UNSURE, AgentChannel
-from guestmux_eventd.agent_links import Links
+from guestmux_eventd.agent_links import GiveUp, Links, Outcome, Result, Settle
 from guestmux_eventd.agent_table import Agent
 from guestmux_eventd.json_size import rough_size
 from guestmux_eventd.large_values import keep_text
@@ -36,20 +37,41 @@ class ChannelLinks:
         self, agent: Agent, command: str, arguments: dict[str, Any], *, port: str, timeout: float
     ) -> Any:
         """As `Links.call`."""
-        channel = agent.presence.channel
-        if channel is None or (agent.large and _is_bulk(command, arguments)):
+        if not self.reaches(agent, command, arguments):
             return await self._bus.call(agent, command, arguments, port=port, timeout=timeout)
-        context = _context(timeout, port)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        settle = partial(_hand_over, answer)
+        give_up = self.ask(agent, command, arguments, settle, port=port, timeout=timeout)
         try:
-            text = await channel.call(command, _encode(arguments), context, timeout)
-        except TimeoutError as error:
-            raise too_slow(agent, timeout) from error
-        try:
-            value = decode(text)
-        except JsonError as error:
-            raise CommandFailure(f"agent '{agent.name}' answered with what is no JSON: {error}") from error
-        keep_text(value, text)
-        return value
+            outcome = await answer
+        finally:
+            give_up()
+        if isinstance(outcome, CommandFailure):
+            raise outcome
+        keep_text(outcome.value, outcome.text)
+        return outcome.value
+
+    def reaches(self, agent: Agent, command: str, arguments: dict[str, Any]) -> bool:
+        """As `StreamLinks.reaches`."""
+        return agent.presence.channel is not None and not (agent.large and _is_bulk(command, arguments))
+
+    def ask(
+        self,
+        agent: Agent,
+        command: str,
+        arguments: dict[str, Any],
+        settle: Settle,
+        *,
+        port: str,
+        timeout: float,
+    ) -> GiveUp:
+        """As `StreamLinks.ask`."""
+        channel = agent.presence.channel
+        if channel is None:
+            raise _no_channel(agent)
+        told = partial(_tell, agent, timeout, settle)
+        number = channel.ask(command, _encode(arguments), _context(timeout, port), timeout, told)
+        return partial(channel.give_up, number)
 
     async def open(
         self,
@@ -64,7 +86,7 @@ class ChannelLinks:
         """As `StreamLinks.open`."""
         channel = agent.presence.channel
         if channel is None:
-            raise CommandFailure(f"agent '{agent.name}' has no channel to open a stream on")
+            raise _no_channel(agent)
         try:
             await self._open(agent, channel, command, arguments, relay, port, timeout)
             await relay.ended()
@@ -90,6 +112,32 @@ class ChannelLinks:
                 )
         except TimeoutError as error:
             raise too_slow(agent, timeout) from error
+
+
+def _tell(
+    agent: Agent, timeout: float, settle: Settle, untrusted_answer: bytes | CommandFailure | TimeoutError
+) -> None:
+    """Hand on how a call ended, as the router takes it."""
+    if isinstance(untrusted_answer, bytes):
+        settle(_read(agent, untrusted_answer))
+    else:
+        settle(too_slow(agent, timeout) if isinstance(untrusted_answer, TimeoutError) else untrusted_answer)
+
+
+def _read(agent: Agent, untrusted_text: bytes) -> Outcome:
+    try:
+        return Result(decode(untrusted_text), untrusted_text)
+    except JsonError as error:
+        return CommandFailure(f"agent '{agent.name}' answered with what is no JSON: {error}")
+
+
+def _hand_over(answer: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not answer.done():
+        answer.set_result(outcome)
+
+
+def _no_channel(agent: Agent) -> CommandFailure:
+    return CommandFailure(f"agent '{agent.name}' has no channel")
 
 
 def too_slow(agent: Agent, timeout: float) -> CommandFailure:

@@ -52,8 +52,13 @@ def answering() -> Iterator[Answer]:
 def keep_text(value: Any, text: bytes) -> None:
     """Have a result that is passed on unchanged sent as the agent encoded it, where that is one line of ASCII."""
     answer = _answer.get()
-    if answer is not None and text.isascii() and b"\n" not in text and b"\r" not in text:
+    if answer is not None and is_one_line(text):
         answer.value, answer.text = value, text
+
+
+def is_one_line(text: bytes) -> bool:
+    """Whether JSON text is one line of ASCII, as every dialect has it."""
+    return text.isascii() and b"\n" not in text and b"\r" not in text
 
 
 class LargeValues:

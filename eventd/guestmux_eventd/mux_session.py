@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
+from guestmux_eventd.agent_links import Outcome
 from guestmux_eventd.asked_work import AskedWork
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.credit_pool import CreditPool
@@ -191,7 +193,7 @@ class MuxSession:
         if self._natives.serves(command.command, self.dialect):
             self._run_native(frame.id, command)
         else:
-            self._work.start(frame.id, self._call(frame.id, command))
+            self._route(frame.id, command)
 
     def _open(self, frame: Open) -> None:
         command = self._read(frame.stream, frame.command, frame.arguments)
@@ -223,6 +225,26 @@ class MuxSession:
             self._reply(number, self._natives.run(command, self))
         except CommandFailure as failure:
             self._mux.error(number, failure.error_class, failure.desc)
+
+    def _route(self, number: int, command: Command) -> None:
+        """Ask an agent at once where that can be done without waiting, else in a task."""
+        try:
+            give_up = self._router.ask(command, self._caller, partial(self._answered, number))
+        except CommandFailure as failure:
+            self._refuse(number, failure)
+            return
+        if give_up:
+            self._work.enter(number, give_up)
+        else:
+            self._work.start(number, self._call(number, command))
+
+    def _answered(self, number: int, outcome: Outcome) -> None:
+        self._work.leave(number)
+        if isinstance(outcome, CommandFailure):
+            self._refuse(number, outcome)
+        else:
+            self._reply(number, outcome.passed_on)
+            self._driver.wake()
 
     async def _call(self, number: int, command: Command) -> None:
         try:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import anyio
 
 from guestmux_eventd.agent_finder import AgentFinder, Route, class_of, read_route
-from guestmux_eventd.agent_links import Links, StreamLinks
+from guestmux_eventd.agent_links import GiveUp, Links, Settle, StreamLinks
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.background import Background
+from guestmux_eventd.call_record import Record
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
-from guestmux_eventd.freeze_gate import FREEZING, THAW, FreezeGate
+from guestmux_eventd.freeze_gate import FREEZING, STATUS, THAW, FreezeGate
 from guestmux_eventd.freeze_keeper import FreezeKeeper
 from guestmux_eventd.handle_keeper import HandleKeeper
 from guestmux_eventd.handle_table import Handle
+from guestmux_eventd.plain_call import PlainCall, check_result
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.refusal import (
     CommandFailure,
@@ -34,7 +35,7 @@ from guestmux_protocol.guest import GUEST
 from guestmux_protocol.guest.handles import HANDLES, HandleUse, unknown_handle
 from guestmux_protocol.guest.processes import MAX_LINGER
 from guestmux_protocol.messages import Request
-from guestmux_protocol.schema import InvalidParameter, validate
+from guestmux_protocol.schema import InvalidParameter
 
 __all__ = ["CALL_TIMEOUT", "Links", "Router"]
 
@@ -58,6 +59,9 @@ LONG_COMMANDS = frozenset(
 """Commands that wait for hooks, for disks, or for the machine to wake up."""
 
 
+NOT_PLAIN = frozenset({*HANDLES, *FREEZING, THAW, STATUS})
+"""Commands after which eventd itself has something to do, be it with files and processes or with the freeze gate."""
+
 _NOTHING = nullcontext()
 
 
@@ -68,37 +72,18 @@ class Target(NamedTuple):
     handle: Handle | None = None
 
 
-class Record:
-    """A call under way that goes on record when it ends; a context manager.
+class Wanted(NamedTuple):
+    """A command as the host wants it.
 
     Attributes:
-        outcome: what became of it, where that is known before its end: `done` or `failed`.
+        command: its name.
+        arguments: its own, as the host gave them.
+        route: where it is to go.
     """
 
-    __slots__ = ("_agent", "_audit", "_begun", "_caller", "_command", "outcome")
-
-    def __init__(self, audit: Audit | None, caller: Caller, agent: Agent, command: str) -> None:
-        self.outcome = ""
-        self._audit = audit
-        self._caller = caller
-        self._agent = agent
-        self._command = command
-
-    def __enter__(self) -> Record:
-        if self._audit:
-            self._begun = self._audit.clock()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if self._audit is None:
-            return
-        outcome = self.outcome or "done"
-        if kind is not None:
-            outcome = "failed" if issubclass(kind, CommandFailure) else "cancelled"
-        seconds = self._audit.clock() - self._begun
-        self._audit.ran(self._caller, self._agent, self._command, outcome, seconds)
+    command: str
+    arguments: dict[str, Any]
+    route: Route
 
 
 class Admitted(NamedTuple):
@@ -185,6 +170,33 @@ class Router:
         admitted = await self._admit(request, caller, stream=False)
         return await self._run(admitted, caller)
 
+    def ask(self, request: Request, caller: Caller, settle: Settle) -> GiveUp | None:
+        """As `call`, without a task, for what is plain: one question to an agent that is there and has a channel.
+
+        Args:
+            request: the host's request.
+            caller: where it came from.
+            settle: called once, later, with the result or with why there is none.
+
+        Returns:
+            what gives it up, for use before it is settled; None where it is not plain: nothing was done, and `call`
+            does it.
+
+        Raises:
+            CommandFailure: as for `call`.
+        """
+        if self._streams is None or request.command in NOT_PLAIN or "wait" in request.arguments:
+            return None
+        wanted = self._wanted(request)
+        command, arguments = wanted.command, wanted.arguments
+        agent = self._finder.find(command, wanted.route.session)
+        if not self._streams.reaches(agent, command, arguments):
+            return None
+        admitted = self._check(wanted, Target(agent), caller, stream=False)
+        plain = PlainCall(agent, command, self._recorded(caller, agent, command), settle)
+        plain.begin(self._streams, arguments, port=caller.port, timeout=admitted.timeout)
+        return plain.give_up
+
     async def open(self, request: Request, caller: Caller, relay: StreamRelay) -> None:
         """Open a stream at the agent that it is for, and stay until it is over.
 
@@ -202,18 +214,27 @@ class Router:
         command, agent, handle = admitted.command, admitted.target.agent, admitted.target.handle
         sent = self._handles.outward(handle, admitted.arguments) if handle else admitted.arguments
         with self._handles.used(handle), self._recorded(caller, agent, command) as record:
-            relay.check = partial(_check_result, agent, command)
+            relay.check = partial(check_result, agent, command)
             await self._streams.open(agent, command, sent, relay, port=caller.port, timeout=admitted.timeout)
             record.outcome = "failed" if relay.failed else "done"
 
     async def _admit(self, request: Request, caller: Caller, *, stream: bool) -> Admitted:
         """Find the agent, and check everything that can be refused before it is asked."""
+        wanted = self._wanted(request)
+        target = await self._target(wanted.command, wanted.route, wanted.arguments, caller)
+        return self._check(wanted, target, caller, stream=stream)
+
+    def _wanted(self, request: Request) -> Wanted:
+        """Read what the host says of where the command goes."""
         command = request.command
         untrusted_routing, arguments = take_routing(request.arguments)
         if not self._finder.exists(command) and not untrusted_routing.get("wait"):
             raise command_not_found(command)
-        route = read_route(untrusted_routing)
-        target = await self._target(command, route, arguments, caller)
+        return Wanted(command, arguments, read_route(untrusted_routing))
+
+    def _check(self, wanted: Wanted, target: Target, caller: Caller, *, stream: bool) -> Admitted:
+        """Check everything that can be refused once the agent is found."""
+        command, arguments, route = wanted
         _check_kind(target.agent, command, stream=stream)
         self._check_allowed(command, target.agent, caller)
         _check_arguments(target.agent, command, arguments)
@@ -275,7 +296,7 @@ class Router:
 
         async def call() -> Any:
             value = await self._links.call(agent, command, sent, port=caller.port, timeout=admitted.timeout)
-            _check_result(agent, command, value)
+            check_result(agent, command, value)
             return value
 
         use = HANDLES.get(command)
@@ -304,11 +325,3 @@ def _check_arguments(agent: Agent, command: str, arguments: dict[str, Any]) -> N
         agent.commands[command].check(arguments)
     except InvalidParameter as error:
         raise CommandFailure(str(error)) from error
-
-
-def _check_result(agent: Agent, command: str, value: Any) -> None:
-    try:
-        validate(agent.commands[command].returns, value, "return")
-    except InvalidParameter as error:
-        desc = f"agent '{agent.name}' answered {command} against its own schema: {error}"
-        raise CommandFailure(desc) from error
