@@ -13,6 +13,7 @@ import anyio.lowlevel
 
 from guestmux_eventd.agent_links import Outcome
 from guestmux_eventd.asked_work import AskedWork
+from guestmux_eventd.bulk_quiet import BulkQuiet
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.credit_pool import CreditPool
 from guestmux_eventd.event_log import EventLog
@@ -101,7 +102,8 @@ class MuxSession:
             Ack: self._seen,
         }
         self._relays: dict[int, StreamRelay] = {}
-        self._pool = CreditPool()
+        quiet = BulkQuiet()
+        self._to_host, self._to_agents = CreditPool(moved=quiet.moved), CreditPool(moved=quiet.moved)
         self._log_grew = anyio.Event()
         self._subscription: Subscription | None = None
 
@@ -204,7 +206,8 @@ class MuxSession:
                 frame.stream, GENERIC_ERROR, f"The command {command.command} is no stream; call it"
             )
             return
-        relay = StreamRelay(StreamEnd(self._mux, frame.stream, self._driver.wake, "host"), self._pool)
+        end = StreamEnd(self._mux, frame.stream, self._driver.wake, "host")
+        relay = StreamRelay(end, self._to_host, self._to_agents)
         self._relays[frame.stream] = relay
         self._work.start(frame.stream, self._relay(frame.stream, command, relay))
 

@@ -64,7 +64,8 @@ class StreamRelay:
 
     Args:
         host: the host's end.
-        pool: what bounds the credit of all of the host's streams.
+        to_host: what bounds the credit of all of the host's streams on the way to it.
+        to_agent: the same on the way to agents.
 
     Attributes:
         check: what the agent's reply has to pass; raises CommandFailure.
@@ -72,14 +73,14 @@ class StreamRelay:
         refusal: why it was never open; None until that is known.
     """
 
-    def __init__(self, host: StreamEnd, pool: CreditPool) -> None:
+    def __init__(self, host: StreamEnd, to_host: CreditPool, to_agent: CreditPool) -> None:
         self.check: Callable[[Any], None] = lambda _value: None
         self.failed = False
         self._host = host
         self._agent: StreamEnd | None = None
         self._group = ""
-        self._pool = pool
-        self._to_host = CreditWay(pool, host.mux)
+        self._pool_to_agent = to_agent
+        self._to_host = CreditWay(to_host, host.mux)
         self._to_agent: CreditWay | None = None
         self._closed: set[StreamEnd] = set()
         self.refusal: CommandFailure | None = None
@@ -109,7 +110,7 @@ class StreamRelay:
         """
         self._group = group
         self._agent = agent
-        self._to_agent = CreditWay(self._pool, agent.mux)
+        self._to_agent = CreditWay(self._pool_to_agent, agent.mux)
         self._to_host.connect(agent.grant)
 
     async def opened(self) -> None:

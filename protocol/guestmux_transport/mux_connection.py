@@ -40,7 +40,8 @@ RECEIVE_BUDGET: Final = 32 << 20
 """Bytes that streams may have received and not given to the program, in all: the more streams, the less for each."""
 
 LEAST_WINDOW: Final = 64 * 1024
-"""Of one stream, however many there are: what one DATA carries."""
+"""Of one stream, however many there are: what one DATA carries. All windows are multiples of it, as a sender would cut
+its frames where the credit ends."""
 
 _NO_CONTEXT: Final = b"{}"
 
@@ -324,7 +325,7 @@ class MuxConnection:
 
     def _window(self) -> int:
         share = RECEIVE_BUDGET // (len(self._streams) + 1)
-        return min(self.mux.limits.window, max(LEAST_WINDOW, share))
+        return min(self.mux.limits.window, max(LEAST_WINDOW, share - share % LEAST_WINDOW))
 
     def _new_stream(self, number: int, reply: bytes, window: int) -> MuxStream:
         stream = self._streams[number] = MuxStream(self, number, reply, window)

@@ -51,14 +51,51 @@ def test_a_thousand_streams_get_a_share_each_and_no_more_than_the_pool() -> None
 
 
 def test_what_a_stream_that_ended_had_goes_to_others() -> None:
-    pool = CreditPool(WINDOW)
+    pool = CreditPool(WINDOW + LEAST)
     first, second = (Receiver(pool, Multiplexer("server")) for _ in range(2))
     first.offer(WINDOW)
     second.offer(WINDOW)
-    assert second.granted == LEAST
+    assert first.granted == second.granted == WINDOW // 2
     first.way.end()
     assert second.send(1000) == 1000
     assert second.granted == WINDOW
+
+
+def test_where_the_pool_is_short_credit_goes_in_whole_frames_and_not_for_each() -> None:
+    pool = CreditPool(20 * 4 * LEAST + LEAST // 2)
+    receivers = [Receiver(pool, Multiplexer("server")) for _ in range(20)]
+    for receiver in receivers:
+        receiver.offer(8 * LEAST)
+        assert receiver.granted == 4 * LEAST
+    frames = taken = 0
+    for receiver in receivers * 8:
+        before = receiver.granted
+        frames += receiver.send(LEAST) == LEAST
+        taken += receiver.granted > before
+        receiver.offer(LEAST)
+        assert not receiver.granted % LEAST
+    assert frames == 20 * 8
+    assert taken <= frames // 2
+
+
+def test_the_first_streams_leave_room_for_those_that_come() -> None:
+    pool = CreditPool(16 * LEAST + LEAST // 2)
+    receivers = [Receiver(pool, Multiplexer("server")) for _ in range(4)]
+    for receiver in receivers:
+        receiver.offer(16 * LEAST)
+    assert [receiver.granted for receiver in receivers] == [4 * LEAST] * 4
+    receivers[0].way.end()
+    receivers[0].way.end()
+    assert pool.ways == 3
+
+
+def test_what_moved_is_told() -> None:
+    told: list[int] = []
+    receiver = Receiver(CreditPool(moved=told.append), Multiplexer("server"))
+    receiver.offer(10)
+    receiver.send(4)
+    receiver.send(6)
+    assert told == [4, 6]
 
 
 def test_credit_that_came_before_the_sender_could_be_reached_is_kept() -> None:

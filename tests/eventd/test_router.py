@@ -257,7 +257,7 @@ async def test_while_frozen_only_status_and_thaw_go_to_an_agent(guest: FakeAgent
 
 
 async def stream_refused(guest: FakeAgents, port: str, command: str, **arguments: Any) -> str:
-    relay = StreamRelay(StreamEnd(Multiplexer("server"), 1, lambda: None, "host"), CreditPool())
+    relay = StreamRelay(StreamEnd(Multiplexer("server"), 1, lambda: None, "host"), CreditPool(), CreditPool())
     with pytest.raises(CommandFailure) as caught:
         await guest.router.open(Request(command, {"session": "c1", **arguments}), Caller(port, "mux"), relay)
     return caught.value.desc

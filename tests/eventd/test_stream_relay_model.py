@@ -60,7 +60,7 @@ class Relaying(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = CreditPool(POOL, LEAST)
+        self.pools = (CreditPool(POOL, LEAST), CreditPool(POOL, LEAST))
         self.ends = {
             HOST: Multiplexer("asker", LIMITS, party="host"),
             AGENT: Multiplexer("server", LIMITS, party="agent"),
@@ -99,7 +99,7 @@ class Relaying(RuleBasedStateMachine):
         if isinstance(frame, Open):
             talk = self.talk(HOST, frame.stream)
             relay = talk.relay = StreamRelay(
-                StreamEnd(self.to_host, frame.stream, lambda: None, "host"), self.pool
+                StreamEnd(self.to_host, frame.stream, lambda: None, "host"), *self.pools
             )
             talk.number[AGENT] = self.to_agent.open(frame.command, b"{}")
             relay.ask(StreamEnd(self.to_agent, talk.number[AGENT], lambda: None, "agent"), "")
@@ -233,7 +233,8 @@ class Relaying(RuleBasedStateMachine):
 
     @invariant()
     def eventd_keeps_little(self) -> None:
-        assert 0 <= self.pool.open <= POOL + len(self.talks) * 2 * LEAST
+        for pool in self.pools:
+            assert 0 <= pool.open <= POOL + len(self.talks) * LEAST
         for mux in (self.to_host, self.to_agent):
             assert mux.pending <= len(self.talks) * (LIMITS.window + 4096) + 4096
 
@@ -265,7 +266,7 @@ class Relaying(RuleBasedStateMachine):
         self.deliver_everything()
         for mux in (*self.ends.values(), self.to_host, self.to_agent):
             assert mux.over() == ([], [])
-        assert self.pool.open == 0
+        assert [(pool.open, pool.ways) for pool in self.pools] == [(0, 0)] * 2
 
     def check_that_it_goes_on(self, talk: Talk) -> None:
         for party, other in ((HOST, AGENT), (AGENT, HOST)):

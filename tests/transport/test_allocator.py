@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from guestmux_transport.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, keep_little
+from guestmux_transport.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, give_back, keep_little
 
 PAGE = 4096
 USE = """
@@ -35,6 +35,25 @@ for thread in [threading.Thread(target=use) for _ in range(4)]:
 print(resident() - before, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
 """
 
+HOLES_BYTES = 64 << 20
+HOLES = f"""
+from guestmux_transport.allocator import give_back, keep_little
+
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+
+keep_little()
+before = resident()
+blocks = [b"x" * (1 << 16 if at % 2 else 4000) for at in range({HOLES_BYTES} >> 15)]
+for at in range(1, len(blocks), 2):
+    blocks[at] = b""
+held = resident() - before
+give_back()
+print(held, resident() - before)
+"""
+
 
 def use(size: int, rounds: int) -> tuple[int, int]:
     """Bytes left by blocks used in four threads, and the pages fetched for them."""
@@ -58,3 +77,11 @@ def test_little_stays_of_large_ones(size: int) -> None:
 def test_a_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
     keep_little()
+    give_back()
+
+
+def test_holes_between_blocks_are_given_back() -> None:
+    command = [sys.executable, "-c", HOLES]
+    held, left = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert held > HOLES_BYTES // 2
+    assert left < HOLES_BYTES // 4
