@@ -29,20 +29,17 @@ class Entry:
         name: its name.
         data: its data, JSON text in ASCII without a newline.
         time: microseconds since the epoch.
+        size: bytes, as they are counted against the log's bound.
     """
 
-    __slots__ = ("data", "name", "seq", "time")
+    __slots__ = ("data", "name", "seq", "size", "time")
 
     def __init__(self, seq: int, name: str, data: bytes, time: int) -> None:
         self.seq = seq
         self.name = name
         self.data = data
         self.time = time
-
-    @property
-    def size(self) -> int:
-        """Bytes, as they are counted against the log's bound."""
-        return len(self.data) + len(self.name) + LINE_BYTES
+        self.size = len(data) + len(name) + LINE_BYTES
 
     def line(self) -> bytes:
         """The event as QMP has it."""
@@ -108,15 +105,14 @@ class EventLog:
         Returns:
             its number.
         """
-        self.last += 1
-        data = b'%b, "seq": %d, %b}' % (self._head, self.last, members)
-        entry = Entry(self.last, name, data, int(self._clock() * 1_000_000))
-        self._entries[self.last] = entry
+        self.last = seq = self.last + 1
+        data = b'%b, "seq": %d, %b}' % (self._head, seq, members)
+        self._entries[seq] = entry = Entry(seq, name, data, int(self._clock() * 1_000_000))
         self._bytes += entry.size
         while len(self._entries) > self._max_events or self._bytes > self._max_bytes:
             self._bytes -= self._entries.pop(self.first).size
             self.first += 1
-        return self.last
+        return seq
 
     def wake(self) -> None:
         """Tell the readers that there is more."""

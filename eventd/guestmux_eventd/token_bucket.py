@@ -27,9 +27,10 @@ class TokenBucket:
     def take(self) -> bool:
         """Take a token; False when there is none."""
         now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+        tokens = self._tokens + (now - self._filled) * self._rate
+        if tokens > self._burst:
+            tokens = self._burst
         self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+        may = tokens >= 1
+        self._tokens = tokens - may
+        return may

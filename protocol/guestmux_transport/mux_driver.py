@@ -166,7 +166,7 @@ class MuxDriver:
             self._finish(MuxEnd(reason, b"", violation=True))
         elif frames and isinstance(last := frames[-1], Reset):
             self._finish(MuxEnd("the other side gave up the mux dialect", last.rest))
-        else:
+        elif self.mux.pending:
             self.wake()
 
     def _finish(self, end: MuxEnd) -> None:

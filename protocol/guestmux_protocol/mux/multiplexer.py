@@ -11,7 +11,6 @@ from guestmux_protocol.mux.frames import (
     Ack,
     Cancel,
     Error,
-    Event,
     Failure,
     Frame,
     Hello,
@@ -21,6 +20,7 @@ from guestmux_protocol.mux.frames import (
     Reply,
     Request,
     encode,
+    encode_event,
 )
 from guestmux_protocol.mux.inbound import Inbound, Role
 from guestmux_protocol.mux.limits import (
@@ -243,11 +243,11 @@ class Multiplexer:
             MuxFull: enough is queued; see event_room.
             MuxTooLarge: no frame may carry it.
         """
-        if not self.event_room:
+        if self._writer.event_bytes >= EVENT_BYTES:
             raise MuxFull("the peer is behind with events")
         _check_name(name)
         self._check_value(data)
-        self._writer.event(encode(Event(seq, name, data, time)))
+        self._writer.event(encode_event(seq, name, data, time))
 
     @property
     def event_room(self) -> bool:
