@@ -27,12 +27,9 @@ def named(items: Iterator[Item], *names: str) -> list[str]:
 
 
 def test_reboot(machine: Machine, guest: blocking.Guest) -> None:
-    with guest.events(timeout=STREAM_SECONDS) as stream:
+    with guest.events("POWER_*", timeout=STREAM_SECONDS) as stream:
         machine.reboot()
-        seen = named(iter(stream), "Reconnected")
-        # The system agent may end before eventd does, or after it.
-        told = [name for name in seen if name != "AGENT_GONE"]
-        assert told == ["POWER_SHUTDOWN", "Disconnected", "Reconnected"]
+        assert named(iter(stream), "Reconnected") == ["POWER_SHUTDOWN", "Disconnected", "Reconnected"]
         guest.ping()
 
 
@@ -44,12 +41,14 @@ def test_suspend_and_resume(machine: Machine) -> None:
         sleep = host.event("POWER_SLEEP")
         machine.wake_up()
         resume = host.event("POWER_RESUME")
-        assert (sleep["epoch"], resume["seq"]) == (before["epoch"], sleep["seq"] + 1)
+        # The clock is set in between, which may be told as well.
+        assert sleep["epoch"] == resume["epoch"] == before["epoch"]
+        assert before["seq"] < sleep["seq"] < resume["seq"]
         assert host.ask("guest-ping")["return"] == {}
 
 
 def test_a_power_cut(machine: Machine, guest: blocking.Guest) -> None:
-    with guest.events(timeout=STREAM_SECONDS) as stream:
+    with guest.events("POWER_*", timeout=STREAM_SECONDS) as stream:
         machine.cut_power()
         assert named(iter(stream), "Reconnected") == ["Disconnected", "Reconnected"]
         guest.ping()
