@@ -223,7 +223,7 @@ class MuxConnection:
             MuxLost: the connection ended.
             MuxTooLarge: no frame carries it.
         """
-        window = self._window()
+        window = self.window(more=1)
         stream: MuxStream = await self._ask(
             lambda: self.mux.open(command, arguments, context, group=group, credit=window),
             lambda reply: self._new_stream(reply.id, reply.value, window),
@@ -314,7 +314,7 @@ class MuxConnection:
         """Accept a stream; see IncomingStream."""
         if self._lost is not None:
             raise MuxLost(self._lost)
-        window = self._window()
+        window = self.window(more=1)
         self.mux.reply(number, reply, group=group, credit=window)
         self.wake()
         return self._new_stream(number, reply, window)
@@ -323,8 +323,9 @@ class MuxConnection:
         """Refuse a stream; see IncomingStream."""
         self.error(number, error_class, desc)
 
-    def _window(self) -> int:
-        share = RECEIVE_BUDGET // (len(self._streams) + 1)
+    def window(self, more: int = 0) -> int:
+        """Bytes that the peer of a stream may send beyond what was received, with so many streams more."""
+        share = RECEIVE_BUDGET // max(1, len(self._streams) + more)
         return min(self.mux.limits.window, max(LEAST_WINDOW, share - share % LEAST_WINDOW))
 
     def _new_stream(self, number: int, reply: bytes, window: int) -> MuxStream:

@@ -33,6 +33,9 @@ class StreamOwner(Protocol):
     def wake(self) -> None:
         """Have what is queued sent."""
 
+    def window(self) -> int:
+        """Bytes that a stream's peer may send beyond what was received, with as many streams as there are."""
+
     def forget(self, number: int) -> None:
         """A stream needs no more news."""
 
@@ -53,7 +56,8 @@ class MuxStream(ByteStream):
         owner: the connection.
         number: the stream's id there.
         reply: the server's answer to OPEN; JSON.
-        window: bytes that the peer may have sent beyond what was received here; granted already.
+        window: bytes that the peer may have sent beyond what was received here; granted already. It follows the
+            owner's as bytes come.
 
     Attributes:
         number: the stream's id.
@@ -64,7 +68,7 @@ class MuxStream(ByteStream):
         self.number = number
         self.reply = reply
         self._owner = owner
-        self._grant_at = window // 2
+        self._window = window
         self._received = StreamQueue()
         self._consumed = 0
         self._news = asyncio.Event()  # bytes, or the end
@@ -205,11 +209,19 @@ class MuxStream(ByteStream):
     def _take(self, most: int) -> bytes:
         piece = self._received.take(most)
         self._consumed += len(piece)
-        if self._consumed >= self._grant_at and self._peer_closed is None:
-            self._owner.mux.grant(self.number, self._consumed)
-            self._owner.wake()
-            self._consumed = 0
+        if self._consumed >= self._window // 2 and self._peer_closed is None:
+            self._grant()
         return piece if type(piece) is bytes else bytes(piece)
+
+    def _grant(self) -> None:
+        """Let as much come as was consumed; less or more where the window is to be another by now."""
+        window = self._owner.window()
+        count = self._consumed + window - self._window
+        self._window += max(0, count) - self._consumed
+        self._consumed = 0
+        if count > 0:
+            self._owner.mux.grant(self.number, count)
+            self._owner.wake()
 
     def _abort(self, failure: Failure) -> None:
         self._eof_sent = True

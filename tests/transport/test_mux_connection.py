@@ -259,6 +259,30 @@ async def test_the_more_streams_the_less_each_may_have_underway() -> None:
             stream.give_up()
 
 
+async def test_the_first_streams_give_up_what_the_later_ones_may_have_and_get_it_back() -> None:
+    many = 64
+    share = RECEIVE_BUDGET // many
+    async with mux_ends() as ends:
+        streams = [await ends.host.open("x", b"{}") for _ in range(many)]
+        first = ends.server.streams[0]
+        whole = ends.host.mux.limits.window
+        await _pass_on(first, streams[0], whole)
+        await until_settled(ends)
+        assert ends.agent.mux.sendable(first.number) == share
+        for stream in streams[1:]:
+            stream.give_up()
+        await _pass_on(first, streams[0], share // 2)
+        await until_settled(ends)
+        assert ends.agent.mux.sendable(first.number) == whole
+        streams[0].give_up()
+
+
+async def _pass_on(sender: MuxStream, receiver: MuxStream, count: int) -> None:
+    await sender.send(bytes(count))
+    while count:
+        count -= len(await receiver.receive())
+
+
 async def test_small_pieces_are_received_together() -> None:
     async with mux_ends() as ends:
         stream = await ends.host.open("x", b"{}")
