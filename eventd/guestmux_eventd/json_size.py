@@ -6,9 +6,18 @@ from typing import Any
 
 
 def rough_size(value: Any) -> int:
-    """About the bytes that a JSON value takes as text; cheaper than making the text."""
-    if isinstance(value, dict):
-        return sum(len(name) + 4 + rough_size(member) for name, member in value.items())
-    if isinstance(value, list):
-        return sum(2 + rough_size(item) for item in value)
-    return len(value) + 2 if isinstance(value, str) else 8
+    """About the bytes that a JSON value takes as text, however deep it nests; cheaper than making the text."""
+    size, left = 0, [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            size += len(value) + 2
+        elif isinstance(value, dict):
+            size += sum(map(len, value)) + 4 * len(value)
+            left += value.values()
+        elif isinstance(value, list):
+            size += 2 * len(value)
+            left += value
+        else:
+            size += 8
+    return size

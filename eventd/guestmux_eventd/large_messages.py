@@ -19,13 +19,13 @@ def large_arguments(agent: Agent, arguments: dict[str, Any]) -> list[int]:
     """A memfd with the arguments, where they are large and the agent takes one; else none. The caller closes it.
 
     Raises:
-        CommandFailure: they are too large, or no Unicode.
+        CommandFailure: they are too large, nest too deeply, or no Unicode.
     """
     if not agent.large or rough_size(arguments) <= LARGE_BYTES:
         return []
     try:
         return [write_sealed(msgspec.json.encode(arguments))]
-    except (TooLarge, UnicodeEncodeError) as error:
+    except (TooLarge, UnicodeEncodeError, RecursionError) as error:
         raise CommandFailure(f"the arguments cannot be passed on: {error}") from error
 
 

@@ -160,6 +160,25 @@ async def test_a_stalled_agent_delays_nobody(
         assert isinstance(await host.answer(number), Reply)
 
 
+@pytest.mark.parametrize("depth", [600, 100_000])
+async def test_however_deep_arguments_nest_eventd_goes_on(
+    eventd: Eventd, agent: BareAgent, depth: int
+) -> None:
+    await agent.register(**{**SERVES, "large-messages": ("b", True)})
+    channel = await channel_of(agent)
+    host = await mux_host(await eventd.qmp_host())
+    nested = b'{"session": "user:tester", "x": %s%s}' % (b"[" * depth, b"]" * depth)
+    number = host.mux.request(COMMAND, nested)
+    await host.flush()
+    if depth == 600:
+        assert len((await answer(channel, b"1")).arguments) > 2 * depth
+        assert isinstance(await host.answer(number), Reply)
+    else:
+        assert isinstance(await host.answer(number), Error)
+    assert await host.value("guest-ping") == {}
+    channel.close()
+
+
 # ---- who may have one, and speak on it
 
 
