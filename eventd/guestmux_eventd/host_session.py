@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
 from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from guestmux_eventd.agent_links import GiveUp, Outcome
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.event_log import EventLog
@@ -94,6 +97,8 @@ class HostSession:
         self._waiting: deque[Incoming] = deque()
         self._answering = False
         self._concurrent = 0
+        self._numbers = count()
+        self._asked: dict[int, GiveUp] = {}
         self._queue_changed = Changes()
         self._log_grew = anyio.Event()
         self._conversed = anyio.Event()
@@ -161,6 +166,8 @@ class HostSession:
                     await self._hear_out()
                 tasks.cancel_scope.cancel()
         finally:
+            for give_up in self._asked.values():
+                give_up()
             stop_listening()
             self._hosts.remove(self)
             self._router.host_left(self._caller)
@@ -247,14 +254,47 @@ class HostSession:
         await self._pipe.flush()
 
     def _answer_now(self, incoming: Incoming) -> bytes | None:
-        """The reply to what needs no waiting; None when it has to, or when something else is answered first."""
+        """The reply to what needs no task, b"" when it comes later; None when it needs one, or is not the next."""
         if self._waiting or self._answering:
             return None
         if isinstance(incoming, Answered):
             return incoming.data
         if self._natives.serves(incoming.command, self.dialect):
             return self._run_native(incoming)
-        return None
+        reply = self._ask(incoming, self._next_answered)
+        self._answering = reply == b""
+        return reply
+
+    def _next_answered(self) -> None:
+        self._answering = False
+
+    def _ask(self, request: Request, ended: Callable[[], None]) -> bytes | None:
+        """The reply to a refused request, b"" when an agent was asked and answers later; None when it needs a task.
+
+        Args:
+            request: it.
+            ended: called before the later reply is sent.
+        """
+        if self._pipe.pending > HIGH_WATER:
+            return None
+        number = next(self._numbers)
+        try:
+            give_up = self._router.ask(request, self._caller, partial(self._settled, number, request, ended))
+        except CommandFailure as failure:
+            return self._dialect.error(request, failure.error_class, failure.desc)
+        if give_up is None:
+            return None
+        self._asked[number] = give_up
+        return b""
+
+    def _settled(self, number: int, request: Request, ended: Callable[[], None], outcome: Outcome) -> None:
+        del self._asked[number]
+        ended()
+        if isinstance(outcome, CommandFailure):
+            self._send(self._dialect.error(request, outcome.error_class, outcome.desc))
+        else:
+            self._send(self._encode_routed(request, outcome.passed_on))
+        self._queue_changed.notify()
 
     async def _queue(self, incoming: Incoming) -> None:
         while len(self._waiting) >= MAX_WAITING:
@@ -264,9 +304,11 @@ class HostSession:
 
     async def _answer_waiting(self) -> None:
         while True:
-            while not self._waiting:
+            while self._answering or not self._waiting:
                 await self._queue_changed.wait()
             self._answering = True
+            if self._pipe.pending > HIGH_WATER:
+                await self._drain()
             await self._answer(self._waiting.popleft())
             self._answering = False
             self._queue_changed.notify()
@@ -280,14 +322,21 @@ class HostSession:
         if self._concurrent >= MAX_CONCURRENT:
             desc = f"{MAX_CONCURRENT} concurrent commands are under way; wait for one to finish"
             return self._dialect.error(request, GENERIC_ERROR, desc)
+        reply = self._ask(request, self._concurrent_answered)
+        if reply:
+            return reply
         self._concurrent += 1
-        tasks.start_soon(self._answer_concurrent, request)
+        if reply is None:
+            tasks.start_soon(self._answer_concurrent, request)
         return b""
 
     async def _answer_concurrent(self, request: Request) -> None:
         await self._answer(request)
-        self._concurrent -= 1
+        self._concurrent_answered()
         self._queue_changed.notify()
+
+    def _concurrent_answered(self) -> None:
+        self._concurrent -= 1
 
     async def _answer(self, incoming: Incoming) -> None:
         with answering() as answer:
@@ -313,6 +362,9 @@ class HostSession:
             value = answer.take(await self._router.call(request, self._caller))
         except CommandFailure as failure:
             return self._dialect.error(request, failure.error_class, failure.desc)
+        return self._encode_routed(request, value)
+
+    def _encode_routed(self, request: Request, value: Any) -> bytes:
         known = GUEST.get(request.command)
         return self._encode(request, value) if known is None or known.success_response else b""
 
