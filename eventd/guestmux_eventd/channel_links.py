@@ -15,7 +15,8 @@ from guestmux_eventd.json_size import rough_size
 from guestmux_eventd.large_values import keep_text
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.stream_relay import StreamRelay
-from guestmux_protocol.json_text import JsonError, decode, encode
+from guestmux_protocol.json_bounded import decode_bounded
+from guestmux_protocol.json_text import JsonError, encode
 from guestmux_protocol.messages import GENERIC_ERROR
 from guestmux_protocol.mux import Failure
 from guestmux_transport.sealed_text import LARGE_BYTES
@@ -126,7 +127,7 @@ def _tell(
 
 def _read(agent: Agent, untrusted_text: bytes) -> Outcome:
     try:
-        return Result(decode(untrusted_text), untrusted_text)
+        return Result(decode_bounded(untrusted_text), untrusted_text)
     except JsonError as error:
         return CommandFailure(f"agent '{agent.name}' answered with what is no JSON: {error}")
 

@@ -24,7 +24,8 @@ from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
 from guestmux_eventd.stream_relay import StreamEnd, StreamFrame, StreamRelay
 from guestmux_eventd.subscription import Subscription
-from guestmux_protocol.json_text import JsonError, decode, encode
+from guestmux_protocol.json_bounded import decode_bounded
+from guestmux_protocol.json_text import JsonError, encode
 from guestmux_protocol.messages import GENERIC_ERROR, JsonText
 from guestmux_protocol.messages import Request as Command
 from guestmux_protocol.mux import (
@@ -214,7 +215,7 @@ class MuxSession:
     def _read(self, number: int, name: str, untrusted_arguments: bytes) -> Command | None:
         """What the host asks for; None where that cannot be read, and was refused."""
         try:
-            arguments = decode(untrusted_arguments)
+            arguments = decode_bounded(untrusted_arguments)
         except JsonError as error:
             self._mux.error(number, GENERIC_ERROR, error.desc)
             return None

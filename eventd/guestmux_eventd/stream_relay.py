@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from guestmux_eventd.credit_pool import CreditPool, CreditWay
 from guestmux_eventd.refusal import CommandFailure
-from guestmux_protocol.json_text import JsonError, decode
+from guestmux_protocol.json_bounded import decode_bounded
+from guestmux_protocol.json_text import JsonError
 from guestmux_protocol.messages import GENERIC_ERROR
 from guestmux_protocol.mux.frames import Close, Credit, Data, Failure, Party
 
@@ -145,7 +146,7 @@ class StreamRelay:
     def accepted(self, untrusted_text: bytes) -> None:
         """The agent accepted it, with its reply as JSON text."""
         try:
-            self.check(decode(untrusted_text))
+            self.check(decode_bounded(untrusted_text))
         except (JsonError, CommandFailure) as error:
             self._refuse(CommandFailure(f"the agent's reply is not what it should be: {error}"))
             self.abandon(Failure(GENERIC_ERROR, "the reply is not what it should be", "eventd"))

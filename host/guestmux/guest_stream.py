@@ -9,7 +9,7 @@ from anyio.abc import ByteStream
 
 from guestmux.errors import ConnectionLost, StreamFailed, UnexpectedReply
 from guestmux_protocol.errors import JsonError
-from guestmux_protocol.json_text import decode
+from guestmux_protocol.json_bounded import decode_bounded
 from guestmux_protocol.messages import GENERIC_ERROR
 from guestmux_transport import mux_errors
 from guestmux_transport.mux_stream import MuxStream
@@ -87,7 +87,7 @@ class GuestStream(ByteStream):
         except (mux_errors.StreamFailed, mux_errors.MuxLost) as error:
             raise self._translated(error) from None
         try:
-            return None if untrusted_value is None else decode(untrusted_value)
+            return None if untrusted_value is None else decode_bounded(untrusted_value)
         except JsonError as error:
             raise UnexpectedReply(f"the guest's last word on {self._command}: {error.desc}") from None
 

@@ -16,7 +16,8 @@ from guestmux.json_talk import MAY_HAVE_RUN, OnEvents
 from guestmux_protocol import messages
 from guestmux_protocol.client import Upgraded
 from guestmux_protocol.errors import JsonError
-from guestmux_protocol.json_text import decode, encode
+from guestmux_protocol.json_bounded import decode_bounded
+from guestmux_protocol.json_text import encode
 from guestmux_protocol.mux import Event as EventFrame
 from guestmux_transport.mux_connection import MuxConnection
 from guestmux_transport.mux_errors import MuxLost, MuxRefused
@@ -199,6 +200,6 @@ class MuxTalk:
 
 def _read(command: str, untrusted_value: bytes) -> Any:
     try:
-        return decode(untrusted_value)
+        return decode_bounded(untrusted_value)
     except JsonError as error:
         raise UnexpectedReply(f"the guest's answer to {command} is no JSON: {error.desc}") from None

@@ -108,6 +108,14 @@ async def test_what_is_wrong_is_said_as_in_qmp(guest: Guest) -> None:
         assert refusal(await host.ask("qmp_capabilities"))[0] == COMMAND_NOT_FOUND
 
 
+async def test_arguments_have_the_limits_of_qmp(guest: Guest) -> None:
+    async with guest.mux() as host:
+        deep, many = b"[" * 2000 + b"]" * 2000, b"[" + b"{}," * 1_000_000 + b"1]"
+        for nested, limit in ((deep, "nesting depth"), (many, "token count")):
+            answer = await host.ask(QUICK, b'{"session": "c1", "x": %s}' % nested)
+            assert refusal(answer) == (GENERIC_ERROR, f"JSON {limit} limit exceeded")
+
+
 async def test_nobody_waits_behind_a_slow_command(guest: Guest) -> None:
     async with guest.mux() as host:
         slow = host.mux.request(SLOW, IN_SESSION)
