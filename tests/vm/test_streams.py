@@ -16,7 +16,7 @@ BYTES = 8 << 20
 
 EVIL = (
     b'\xff\n{"execute": "qmp_capabilities"}\n'
-    b'{"execute": "guest-exec", "arguments": {"path": "/usr/bin/touch", "arg": ["/tmp/evil"]}}\n'
+    b'{"execute": "guest-exec", "arguments": {"wait": 30, "path": "/usr/bin/touch", "arg": ["/tmp/evil"]}}\n'
 )
 """What a parser of QMP that begins anywhere in a file of it would run."""
 
