@@ -17,7 +17,7 @@ from guestmux_protocol import messages
 from guestmux_protocol.client import Upgraded
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.json_bounded import decode_bounded
-from guestmux_protocol.json_text import encode
+from guestmux_protocol.json_text import encode_guarded
 from guestmux_protocol.mux import Event as EventFrame
 from guestmux_transport.mux_connection import MuxConnection
 from guestmux_transport.mux_errors import MuxLost, MuxRefused
@@ -121,7 +121,7 @@ class MuxTalk:
 
         self._asked.set()
         try:
-            return await self._connection.call(command, encode(arguments), convert=read)
+            return await self._connection.call(command, encode_guarded(arguments), convert=read)
         except MuxRefused as error:
             raise refusal(error.error_class, error.desc) from None
         except MuxLost:
@@ -131,7 +131,7 @@ class MuxTalk:
         """See `Link.open`."""
         self._asked.set()
         try:
-            stream = await self._connection.open(command, encode(arguments))
+            stream = await self._connection.open(command, encode_guarded(arguments))
         except MuxRefused as error:
             raise refusal(error.error_class, error.desc) from None
         except MuxLost:

@@ -14,7 +14,7 @@ import msgspec
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.json_exact import INT64_MIN, UINT64_MAX, decode_exactly
 
-__all__ = ["JsonError", "decode", "encode"]
+__all__ = ["JsonError", "decode", "encode", "encode_guarded"]
 
 LONG = 16 * 1024
 """Characters of text from which on it pays to look how it is written best."""
@@ -153,6 +153,15 @@ def encode(value: Any) -> bytes:
     if "\\ud" in text and not _ONLY_PAIRED_SURROGATES.fullmatch(text):
         raise JsonError("the value has no JSON text: a string in it has half a surrogate pair")
     return text.encode()
+
+
+def encode_guarded(value: Any) -> bytes:
+    """As `encode`, for a device, whose next reader may get the rest of a text that was cut off within a string.
+
+    Strings may have somebody else's content, a file's name say. QEMU's parsers take what is between apostrophes for a
+    string as well, so with those it could be a command. Without them it has no strings, and no members.
+    """
+    return encode(value).replace(b"'", rb"\u0027")
 
 
 def _encode_members(value: dict[Any, Any]) -> bytes:

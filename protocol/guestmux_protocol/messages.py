@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from guestmux_protocol.errors import MAX_SHOWN, ProtocolError
-from guestmux_protocol.json_text import encode
+from guestmux_protocol.json_text import encode, encode_guarded
 
 Id = Any | UnsetType
 """A request's `id`: any JSON value, or UNSET where the host gave none."""
@@ -212,7 +212,7 @@ def encode_request(request: Request) -> bytes:
         JsonError: an argument is no JSON value.
     """
     body = {"exec-oob" if request.oob else "execute": request.command}
-    arguments = b', "arguments": ' + encode(request.arguments) if request.arguments else b""
+    arguments = b', "arguments": ' + encode_guarded(request.arguments) if request.arguments else b""
     return _with_id(encode(body)[:-1] + arguments, request.id)
 
 
