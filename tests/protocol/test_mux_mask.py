@@ -6,8 +6,10 @@ import random
 
 import pytest
 
+from guestmux_protocol.messages import Request
 from guestmux_protocol.mux import Data, Hello, Multiplexer, MuxError, encode
 from guestmux_protocol.mux.mask import IDENTITY
+from guestmux_protocol.qmp import QmpDialect
 from tests.support.mux_ends import pass_on
 
 MASK = bytes(random.Random(7).sample(range(256), 256))
@@ -52,3 +54,26 @@ def test_a_mask_that_is_none_is_a_violation(mask: bytes) -> None:
 def test_text_is_no_mask() -> None:
     with pytest.raises(MuxError, match="no byte string"):
         Multiplexer("asker").receive(b"\x97\x00\x01\xcd\x02\x00\x01\x01\x01\xa0")
+
+
+EVIL = b'{"execute": "qmp_capabilities"}{"execute": "guest-exec", "arguments": {"path": "/bin/sh"}}\n'
+
+
+def cut_off(mask: bytes) -> set[str]:
+    """The commands that a fresh parser of QMP finds in what a restart leaves of a stream, wherever it is cut."""
+    host, guest = Multiplexer("asker"), Multiplexer("server", mask=mask)
+    pass_on(host, guest)
+    pass_on(guest, host)
+    stream = host.open("x", b"{}", credit=1)
+    pass_on(host, guest)
+    guest.reply(stream, b"1", credit=1 << 20)
+    pass_on(guest, host)
+    host.send(stream, EVIL * 100)
+    wire = host.bytes_to_send(1 << 30)
+    found = (QmpDialect().receive(wire[cut:]) for cut in range(0, len(wire), 7))
+    return {request.command for requests in found for request in requests if isinstance(request, Request)}
+
+
+def test_what_a_restart_cuts_off_is_no_command() -> None:
+    assert cut_off(b"") == {"guest-exec"}, "what the mask is for"
+    assert cut_off(MASK) == set()
