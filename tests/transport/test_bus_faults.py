@@ -123,7 +123,8 @@ class TestBusThatDied:
         with pytest.raises(BusLost, match="may or may not"):
             await pending
         await client.wait_lost()
-        assert client.lost_reason == "the bus closed the connection"
+        # The kernel says the second where something of ours was not read by the bus.
+        assert client.lost_reason in ("the bus closed the connection", "Connection reset by peer")
         with pytest.raises(BusLost):
             await ask(client, service, "Never")
         with pytest.raises(BusLost):
