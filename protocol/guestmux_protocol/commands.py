@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
+from guestmux_protocol.patterns import MAX_PATTERNS
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 from guestmux_protocol.sessions import Session
 
@@ -17,6 +18,26 @@ QMP_ONLY = frozenset({"qmp_capabilities", "guest-mux-upgrade", "query-version", 
 
 MUX_VERSION = 1
 """The version of mux that guest-mux-upgrade leads to."""
+
+
+MAX_SUBSCRIPTION_NAME = 64
+"""Characters of a subscription's name: it is in each of its events."""
+
+MAX_FILTERED = 256
+"""Sessions or users that one subscription names: many more than a guest has at a time."""
+
+MIN_BEACON, MAX_BEACON = 0.1, 86400.0
+"""Seconds between beacons."""
+
+MAX_WINDOW = 65_536
+"""Events that may be unacknowledged: as many as memory keeps."""
+
+JOURNAL_STATE = (
+    "`ok`: events that are kept every one are stored on disk. `off`: they are in memory only, as configured."
+    " Else why they are not stored now: absent, owner, read-only, locked, corrupt, full, io or numbers."
+)
+
+FROZEN = "File systems are frozen; what happens is kept in memory until the thaw."
 
 
 class VersionTriple(Data, frozen=True, kw_only=True):
@@ -73,6 +94,15 @@ class Snapshot(Data, frozen=True, kw_only=True):
     """The state that the events after `seq` are changes to."""
 
     sessions: list[Session]
+
+
+class EventsInfo(Data, frozen=True, kw_only=True):
+    """How the stream of events stands."""
+
+    epoch: Annotated[str, doc("The run of eventd that numbers are given out in.")]
+    seq: Annotated[int, doc("The latest event's number.")]
+    journal: Annotated[str, doc(JOURNAL_STATE)]
+    frozen: Annotated[bool, doc(FROZEN)]
 
 
 class Subscription(Data, frozen=True, kw_only=True):
@@ -142,13 +172,43 @@ class GuestQuerySchema(Arguments, frozen=True, kw_only=True):
 class GuestEventSubscribe(Arguments, frozen=True, kw_only=True):
     """Ask for events. They follow the reply, each a change to the snapshot in it.
 
-    A second call replaces the first. The subscription ends with the connection; on a `qga` port also with every sync.
+    A second call replaces the first; one with another name in `subscription` is a subscription beside it, with a
+    position of its own, whose events have that name in their data. Subscriptions end with the connection; on a `qga`
+    port also with every sync.
     """
 
     events: Annotated[list[str], doc("Globs over event names.")] = field(default_factory=lambda: ["*"])
     since: Annotated[
         Position | UnsetType,
         doc("Send what came after this position first. What is gone is named by an EVENTS_LOST event."),
+    ] = UNSET
+    subscription: Annotated[
+        str,
+        Meta(max_length=MAX_SUBSCRIPTION_NAME),
+        doc("The subscription's name; the unnamed one where not given."),
+    ] = ""
+    sessions: Annotated[
+        Annotated[list[str], Meta(max_length=MAX_FILTERED)] | UnsetType,
+        doc("Of the events that are about a session, only those about these; logind's ids."),
+    ] = UNSET
+    users: Annotated[
+        Annotated[list[str], Meta(max_length=MAX_FILTERED)] | UnsetType,
+        doc("Of the events that are about a user, only those about these; names."),
+    ] = UNSET
+    rate: Annotated[
+        Annotated[dict[str, float], Meta(max_length=MAX_PATTERNS)] | UnsetType,
+        doc(
+            "Globs and how many events a second of each name and session that they match. What comes sooner is kept"
+            " back, and the last one sent in time, with `late` in its data. Not for events that are kept every one."
+        ),
+    ] = UNSET
+    beacon: Annotated[
+        Annotated[float, Meta(ge=MIN_BEACON, le=MAX_BEACON)] | UnsetType,
+        doc("Send a BEACON now, each so many seconds, and when what it says of the journal changes."),
+    ] = UNSET
+    window: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_WINDOW)] | UnsetType,
+        doc("Send so many events at most beyond what guest-event-ack (in mux: an ACK frame) acknowledged."),
     ] = UNSET
 
 
@@ -157,6 +217,15 @@ class GuestEventUnsubscribe(Arguments, frozen=True, kw_only=True):
     """Ask for no more events, or for none that these patterns (as they were subscribed) brought."""
 
     events: Annotated[list[str] | UnsetType, doc("The patterns to take back; all where not given.")] = UNSET
+    subscription: Annotated[str, doc("Which; the unnamed one where not given.")] = ""
+
+
+@command(NATIVE, "guest-event-ack", returns=Data)
+class GuestEventAck(Arguments, frozen=True, kw_only=True):
+    """Say that everything up to an event is done with: more may follow where the subscription has a `window`."""
+
+    seq: Annotated[int, doc("Its number.")]
+    subscription: Annotated[str, doc("Which; the unnamed one where not given.")] = ""
 
 
 @command(NATIVE, "guest-mux-upgrade", returns=MuxAgreed)

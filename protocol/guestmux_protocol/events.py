@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType, field
 
+from guestmux_protocol.commands import FROZEN, JOURNAL_STATE
 from guestmux_protocol.registry import Data, EventType, doc, event
 from guestmux_protocol.sessions import SessionRef
 
@@ -196,4 +197,26 @@ class EventsLost(Data, frozen=True, kw_only=True):
         int, doc("The first number that is missing; 0 where events of another epoch may be missing too.")
     ] = field(name="from")
     last: Annotated[int, doc("The last number that is missing.")] = field(name="to")
-    reason: Annotated[str, doc("slow-reader, expired or new-epoch.")]
+    reason: Annotated[
+        str,
+        doc(
+            "slow-reader: the host fell behind what is kept. restart: eventd began anew, and these were not on disk."
+            " crash: eventd was killed before they were stored. overload, not-stored: there were too many for the disk,"
+            " or it took none. expired: the journal's bounds took them. rolled-back: the host has seen more than this guest"
+            " knows of, its disk or memory was set back. new-epoch: the host's position is of another journal."
+        ),
+    ]
+    names: Annotated[
+        list[str] | UnsetType,
+        doc("Only events that these globs of the host's match are among the lost; any where not given."),
+    ] = UNSET
+
+
+@event(EVENTS, "BEACON", keep="none")
+class Beacon(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """How the stream stands; everything before it was sent. For who asked for beacons. It has no number of its own."""
+
+    agents: Annotated[int, doc("Registered agents.")]
+    dropped: Annotated[int, doc("Numbers that EVENTS_LOST named in this subscription.")]
+    journal: Annotated[str, doc(JOURNAL_STATE)]
+    frozen: Annotated[bool, doc(FROZEN)]
