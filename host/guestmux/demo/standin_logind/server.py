@@ -17,7 +17,7 @@ from guestmux.demo.standin_logind.inhibitors import Inhibitors
 from guestmux.demo.standin_logind.logins import Logins
 from guestmux.demo.standin_logind.objects import LoginObjects
 from guestmux.demo.standin_logind.processes import SessionProcesses
-from guestmux.demo.standin_logind.records import Moment
+from guestmux.demo.standin_logind.records import Moment, Session
 from guestmux_transport.bus import Bus
 
 
@@ -31,22 +31,27 @@ class LoginServer:
         authority: who may do what.
     """
 
-    def __init__(self, bus: Bus, tasks: TaskGroup, *, delay_max_usec: int) -> None:
-        """Begin with nobody logged in.
+    def __init__(
+        self, bus: Bus, tasks: TaskGroup, *, delay_max_usec: int, logins: Logins | None = None
+    ) -> None:
+        """Begin with nobody logged in, or with those whom an earlier server left, as logind does after a restart.
 
         Args:
             bus: where to serve.
             tasks: runs what goes on after its call was answered.
             delay_max_usec: microseconds that shutdown and sleep wait for delay inhibitors.
+            logins: who is logged in.
         """
         self._bus = bus
         self._tasks = tasks
-        self.logins = Logins(_now)
+        self.logins = logins or new_logins()
         self.processes = SessionProcesses()
         self.inhibitors = Inhibitors(self.perform, delay_max_usec)
         self.authority = Authority(bus)
         self._objects = LoginObjects(self.logins, self.authority, self.perform, self.begin_end)
         self._export_seats()
+        for session in self.logins.sessions.values():
+            self._export_session(session)
 
     def perform(self, effects: list[Effect]) -> None:
         """Tell the bus what changed.
@@ -75,8 +80,7 @@ class LoginServer:
         rest = dict(options)
         wanted, activate = rest.pop("id", ""), rest.pop("activate", True)
         session, effects = self.logins.login(user, uid, rest, session=wanted, activate=activate)
-        self._bus.export(names.session_path(session.id), self._objects.session(session))
-        self._bus.export(names.user_path(uid), self._objects.user(self.logins.user(uid)))
+        self._export_session(session)
         self._export_seats()
         self.perform(effects)
         return session.id
@@ -110,21 +114,32 @@ class LoginServer:
         self.inhibitors.close()
         self.processes.close()
 
+    def _export_session(self, session: Session) -> None:
+        self._bus.export(names.session_path(session.id), self._objects.session(session))
+        self._bus.export(names.user_path(session.uid), self._objects.user(self.logins.user(session.uid)))
+
     def _export_seats(self) -> None:
         for seat in self.logins.seats.values():
             self._bus.export(names.seat_path(seat.id), self._objects.seat(seat))
 
 
 @asynccontextmanager
-async def login_server(bus: Bus, *, delay_max_usec: int) -> AsyncIterator[LoginServer]:
-    """Run a server for as long as the block lasts."""
+async def login_server(
+    bus: Bus, *, delay_max_usec: int, logins: Logins | None = None
+) -> AsyncIterator[LoginServer]:
+    """Run a server for as long as the block lasts; `logins` outlive it."""
     async with anyio.create_task_group() as tasks:
-        server = LoginServer(bus, tasks, delay_max_usec=delay_max_usec)
+        server = LoginServer(bus, tasks, delay_max_usec=delay_max_usec, logins=logins)
         try:
             yield server
         finally:
             server.close()
             tasks.cancel_scope.cancel()
+
+
+def new_logins() -> Logins:
+    """Nobody is logged in."""
+    return Logins(_now)
 
 
 def _now() -> Moment:
