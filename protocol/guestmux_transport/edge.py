@@ -22,7 +22,7 @@ GONE: Final = select.EPOLLHUP | select.EPOLLERR
 EDGES_PER_TURN: Final = 256
 """Descriptors looked after in one turn of the loop; the others stay ready in the kernel."""
 
-_INTEREST: Final = READABLE | WRITABLE | select.EPOLLHUP | select.EPOLLET
+_READING: Final = READABLE | select.EPOLLHUP | select.EPOLLET
 
 
 class Watch:
@@ -33,6 +33,11 @@ class Watch:
         self._fd = fd
         self.on_edge = on_edge
         self.active = True
+
+    def want_writable(self, wanted: bool) -> None:
+        """Whether WRITABLE is of interest; where it is by now, an edge comes. Else each read of the peer is one."""
+        if self.active:
+            self._poller.change(self._fd, wanted)
 
     def stop(self) -> None:
         """Watch no longer. `on_edge` is not called again, not even for an edge fetched already."""
@@ -57,19 +62,20 @@ class EdgePoller:
         self._is_dispatching = False
         self.wakeups = 0
 
-    def watch(self, fd: int, on_edge: Callable[[int], None]) -> Watch:
+    def watch(self, fd: int, on_edge: Callable[[int], None], *, writable: bool = True) -> Watch:
         """Call `on_edge(events)` in the loop once a change of readiness, beginning with the state of now.
 
         Args:
             fd: a non-blocking descriptor that supports poll.
             on_edge: takes epoll's event bits; READABLE, WRITABLE and GONE select what is of interest.
+            writable: whether WRITABLE is of interest; see `Watch.want_writable`.
 
         Raises:
             OSError: the descriptor cannot be polled (a regular file), or no descriptors are left.
         """
         epoll = self._epoll or self._start()
         try:
-            epoll.register(fd, _INTEREST)
+            epoll.register(fd, _READING | WRITABLE if writable else _READING)
         except OSError:
             self._stop_if_unused()
             raise
@@ -80,6 +86,11 @@ class EdgePoller:
     def watched(self) -> int:
         """How many descriptors are under watch."""
         return len(self._watches)
+
+    def change(self, fd: int, writable: bool) -> None:
+        """Change what is of interest; called by `Watch.want_writable`."""
+        if self._epoll is not None:
+            self._epoll.modify(fd, _READING | WRITABLE if writable else _READING)
 
     def forget(self, fd: int) -> None:
         """Drop a descriptor; called by `Watch.stop`."""

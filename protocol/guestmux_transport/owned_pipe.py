@@ -32,10 +32,11 @@ def owned_pipe(
 
     pipe = Pipe(name, fd, let_go, half_close=half_close, write_bytes=write_bytes, early=early)
     try:
-        watch = edge_poller().watch(fd, pipe.edge)
+        watch = edge_poller().watch(fd, pipe.edge, writable=False)
     except OSError as error:
         os.close(fd)
         raise open_error(name, error) from error
+    pipe.want_writable = watch.want_writable
     return pipe
 
 

@@ -69,6 +69,7 @@ class Pipe:
         received: bytes that receive() gave so far.
         unanswered: what receive() gave from the last 0xFF on, as long as nothing was written since.
         more: whether receive_now() may give more before the listener is told; else it will be.
+        want_writable: told whether edges of WRITABLE are needed, for the descriptor's owner; else they always come.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Pipe:
         self.received = 0
         self.unanswered = b""
         self.more = True
+        self.want_writable: Callable[[bool], None] | None = None
         self._fd = fd
         self._on_close = on_close
         self._half_close = half_close
@@ -187,7 +189,7 @@ class Pipe:
             return
         taken = self._offer(memoryview(data))
         if taken < len(data) and not self._gone.is_set():
-            self._outbox.add(memoryview(data)[taken:])
+            self._keep(memoryview(data)[taken:])
 
     def write_pieces(self, pieces: Sequence[Buffer]) -> None:
         """As write() of all of them together; where a socket takes them they are not joined. Few, and not all small."""
@@ -204,7 +206,7 @@ class Pipe:
             return
         for piece in pieces:
             if taken < len(piece):
-                self._outbox.add(memoryview(piece)[taken:])
+                self._keep(memoryview(piece)[taken:])
             taken = max(0, taken - len(piece))
 
     async def drain(self) -> None:
@@ -343,6 +345,12 @@ class Pipe:
             await asyncio.sleep(0)
         self._steps_left -= 1
 
+    def _keep(self, data: memoryview) -> None:
+        """Keep what the kernel did not take until it has room."""
+        if not self._outbox and self.want_writable:
+            self.want_writable(True)
+        self._outbox.add(data)
+
     def _offer(self, data: memoryview) -> int:
         """Write until the kernel takes no more, or a turn's share is done; returns what it took."""
         taken = 0
@@ -380,7 +388,11 @@ class Pipe:
         if taken == whole and self._outbox:
             self._plan_flush()
         self._drained.set()
-        if not self._outbox and self._listener is not None:
+        if self._outbox:
+            return
+        if self.want_writable:
+            self.want_writable(False)
+        if self._listener is not None:
             self._listener.writable()
 
     async def _wait_pending(self, most: int) -> None:

@@ -55,6 +55,30 @@ async def test_idle_with_a_peer_that_does_not_read() -> None:
         assert pipe.pending
 
 
+async def test_nobody_is_woken_by_a_peer_that_reads() -> None:
+    with pipe_and_peer() as (pipe, peer):
+        await turns()
+        wakeups = edge_poller().wakeups
+        for _ in range(3):
+            pipe.write(b"x")
+            assert peer.recv(1) == b"x"
+            await turns()
+        assert edge_poller().wakeups == wakeups
+
+
+async def test_a_peer_that_reads_again_is_sent_the_rest_each_time() -> None:
+    with pipe_and_peer() as (pipe, peer):
+        for _ in range(2):
+            pipe.write(b"x" * HIGH_WATER)
+            assert pipe.pending
+            received = 0
+            while received < HIGH_WATER:
+                received += len(peer.recv(HIGH_WATER))
+                await turns()
+            assert not pipe.pending
+            await assert_idle()
+
+
 async def test_idle_with_a_half_closed_peer() -> None:
     with pipe_and_peer() as (pipe, peer):
         peer.shutdown(socket.SHUT_WR)
