@@ -82,7 +82,7 @@ class Agent:
     @property
     def whence(self) -> dict[str, str]:
         """What every event of its has."""
-        return {"session": self.session, "agent": self.name}
+        return {"session": self.session, "user": self.identity.user, "agent": self.name}
 
     @cached_property
     def whence_text(self) -> bytes:

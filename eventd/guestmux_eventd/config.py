@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from guestmux_eventd.journal.bounds import MIN_BYTES
 from guestmux_eventd.policy import MAX_RULES, PolicyError, PolicyRule, check_policy, check_policy_ports
 from guestmux_eventd.registration import KNOWN
 from guestmux_protocol.addresses import AddressError, PortAddress, UnixConnect, parse_port_address
@@ -54,8 +55,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         call_timeout: seconds that an agent has for a command, where the host says nothing.
         emit_rate: events a second that one agent may emit.
         max_message: bytes of one message from a host.
-        journal_events: events kept for hosts that read slowly or reconnect.
-        journal_bytes: bytes of these.
+        memory_events: events kept in memory for hosts that read slowly or reconnect.
+        memory_bytes: bytes of these.
+        journal: whether events that are kept every one are stored on disk, too.
+        journal_directory: where; empty: in systemd's StateDirectory, if there is one.
+        journal_events: events on disk.
+        journal_bytes: bytes of the journal's files.
+        journal_days: the age at which an event goes.
         unit_failures: whether hosts are told of units that fail.
         policy: which commands may run.
     """
@@ -67,8 +73,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     call_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
     emit_rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 2000.0
     max_message: Annotated[int, Meta(ge=4096, le=1 << 30)] = 64 * 1024 * 1024
-    journal_events: Annotated[int, Meta(ge=1, le=10_000_000)] = 65_536
-    journal_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 32 * 1024 * 1024
+    memory_events: Annotated[int, Meta(ge=1, le=10_000_000)] = 65_536
+    memory_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 32 * 1024 * 1024
+    journal: bool = True
+    journal_directory: str = ""
+    journal_events: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    journal_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=1 << 40)] = 64 * 1024 * 1024
+    journal_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     unit_failures: bool = False
     policy: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
 

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -18,11 +19,17 @@ from guestmux_eventd.backend import LinksWithBackend, QemuGaBackend
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.channel_links import ChannelLinks
 from guestmux_eventd.config import Config, PortConfig, backend_address
+from guestmux_eventd.event_feed import EventFeed
+from guestmux_eventd.event_history import EventHistory
+from guestmux_eventd.event_intake import NOT_AN_EVENT
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.host_connection import HostConnection
 from guestmux_eventd.host_session import Dialect
 from guestmux_eventd.hosts import Hosts
+from guestmux_eventd.journal.bounds import Bounds
+from guestmux_eventd.journal.journal import Journal
+from guestmux_eventd.journal.opening import JournalPlace
 from guestmux_eventd.links import BusLinks
 from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.manager import Manager
@@ -32,8 +39,10 @@ from guestmux_eventd.package_database import databases
 from guestmux_eventd.package_source import PackageSource
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
+from guestmux_eventd.privacy import Privacy, whose_in
 from guestmux_eventd.router import Router
 from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_eventd.stream_state import StreamState
 from guestmux_eventd.systemd_source import SystemdSource
 from guestmux_eventd.time_source import TimeSource
 from guestmux_protocol.events import VERIFIED, SessionLogout
@@ -48,6 +57,9 @@ from guestmux_transport.clock_alarm import ClockAlarm
 from guestmux_transport.errors import BusError
 from guestmux_transport.held_log import HeldLog
 from guestmux_transport.port import Port, open_port
+
+MACHINE_ID = Path("/etc/machine-id")
+"""See machine-id(5)."""
 
 BUS_RETRY = 0.5
 """Seconds between the first attempts to reach the bus again."""
@@ -71,10 +83,12 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._sessions = SessionTable()
+        self._privacy = Privacy(config.privacy, whose_in(self._sessions))
         self._agents = AgentTable()
         self._log = EventLog(
-            uuid.uuid4().hex, time.time, max_events=config.journal_events, max_bytes=config.journal_bytes
+            uuid.uuid4().hex, time.time, max_events=config.memory_events, max_bytes=config.memory_bytes
         )
+        self._history = EventHistory(self._log, open_journal(config))
         self._hosts = Hosts()
         self._changes = Changes()
         self._links = BusLinks()
@@ -82,8 +96,11 @@ class Daemon:
         self._backend = QemuGaBackend(address, self._agents, self._changes) if address else None
         policy, gate, audit = Policy(config.policy), FreezeGate(), Audit()
         gate.watch(HeldLog().hold)
+        gate.watch(self._history.follow_freeze)
+        gate.before_freezing(self._history.pause)
+        self._state = StreamState(self._history, self._agents, gate)
         self._natives = NativeCommands(
-            self._sessions, self._agents, self._log, policy=policy, gate=gate, audit=audit
+            self._sessions, self._agents, self._log, state=self._state, policy=policy, gate=gate, audit=audit
         )
         links = ChannelLinks(self._links)
         self._router = Router(
@@ -112,6 +129,7 @@ class Daemon:
         """
         ports = [(port, open_port(port.parsed_address())) for port in self._config.port]
         try:
+            await self._history.start()
             async with anyio.create_task_group() as tasks:
                 for config, port in ports:
                     tasks.start_soon(self._serve_port, config, port)
@@ -128,6 +146,8 @@ class Daemon:
         finally:
             for _config, port in ports:
                 port.close()
+            with anyio.CancelScope(shield=True):
+                await self._history.close()
 
     async def _serve_port(self, config: PortConfig, port: Port) -> None:
         async for pipe in port.connections():
@@ -135,12 +155,15 @@ class Daemon:
             whence = {"guestmux_port": pipe.name}
             logger.debug("%s: a host connected, %s", pipe.name, config.dialect, extra=whence)
             dialect = partial(self._dialect, config)
-            await HostConnection(pipe, dialect, self._natives, self._router, self._log, self._hosts).run()
+            await HostConnection(pipe, dialect, self._natives, self._router, self._feed, self._hosts).run()
             logger.debug("%s: the host left", pipe.name, extra=whence)
 
     def _dialect(self, config: PortConfig) -> Dialect:
         limits = Limits(message_bytes=self._config.max_message)
         return QmpDialect(limits) if config.dialect == "qmp" else QgaDialect(limits)
+
+    def _feed(self) -> EventFeed:
+        return EventFeed(self._history, self._state, self._hosts)
 
     async def _follow_network(self) -> None:
         try:
@@ -192,6 +215,7 @@ class Daemon:
             self._sessions.ids,
             self._publish,
             self._config.emit_rate,
+            self._privacy,
         )
         try:
             async with anyio.create_task_group() as tasks:
@@ -216,17 +240,38 @@ class Daemon:
 
     def _publish(self, emissions: list[Emission]) -> None:
         for name, data in emissions:
-            self._log.append(name, msgspec.to_builtins(data), VERIFIED)
+            self._append(name, data)
             if isinstance(data, SessionLogout) and self._manager:
                 self._manager.session_ended(data.session)
         if emissions:
             self._changes.notify()
             self._agents_may_care()
 
+    def _append(self, name: str, data: Data) -> int:
+        members = self._privacy.cut(name, msgspec.to_builtins(data))
+        return NOT_AN_EVENT if members is None else self._log.append(name, members, VERIFIED)
+
     async def _announce(self, name: str, data: Data) -> None:
-        seq = self._log.append(name, msgspec.to_builtins(data), VERIFIED)
+        seq = self._append(name, data)
         if not await self._hosts.deliver(seq, DELIVERY_PATIENCE):
             logger.warning("%s: a host did not take it in time", name)
+
+
+def open_journal(config: Config) -> Journal | None:
+    """The journal on disk; None where there is to be none."""
+    directory = config.journal_directory or os.environ.get("STATE_DIRECTORY", "")
+    if not config.journal or not directory:
+        return None
+    bounds = Bounds(config.journal_events, config.journal_bytes, config.journal_days * 86_400)
+    return Journal(JournalPlace(Path(directory), machine_id(), bounds, time.time))
+
+
+def machine_id() -> str:
+    """What tells this machine from its clones; empty where it has no such thing."""
+    try:
+        return MACHINE_ID.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _leaves(group: BaseExceptionGroup[BusError]) -> Iterator[BusError]:

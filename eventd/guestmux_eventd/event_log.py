@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
+from guestmux_protocol.events import EVERY_ONE
 from guestmux_protocol.json_text import encode
 from guestmux_protocol.messages import event_line
 
@@ -41,16 +42,30 @@ class Entry:
         self.time = time
         self.size = len(data) + len(name) + LINE_BYTES
 
+    def with_member(self, member: bytes) -> Entry:
+        """The same event with one more member of its data, before all others; `"name": value`."""
+        return Entry(self.seq, self.name, b"{%b, %b" % (member, self.data[1:]), self.time)
+
     def line(self) -> bytes:
         """The event as QMP has it."""
         return event_line(self.name, self.data, self.time)
+
+
+class Store(Protocol):
+    """Where events are that are to survive; see guestmux_eventd.journal."""
+
+    def append(self, entry: Entry) -> None:
+        """Store an event soon. Never waits."""
+
+    def numbered(self, seq: int) -> None:
+        """Tell of an event that is not stored. Never waits."""
 
 
 class EventLog:
     """A ring of the latest events. Slow readers lose the oldest; whoever appends never waits.
 
     Args:
-        epoch: the journal's identity.
+        epoch: the run of eventd that the numbers belong to.
         clock: where the events' timestamps come from.
         max_events: the ring's bound in events.
         max_bytes: the ring's bound in bytes.
@@ -63,19 +78,36 @@ class EventLog:
     def __init__(
         self, epoch: str, clock: Clock, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES
     ) -> None:
-        self.epoch = epoch
-        self.first = 1
-        self.last = 0
         self._clock = clock
-        self._head = encode({"epoch": epoch})[:-1]
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: dict[int, Entry] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._store: Store | None = None
+        self.begin(epoch, 1)
 
     def __repr__(self) -> str:
         return f"<EventLog {self.epoch} {self.first}..{self.last}>"
+
+    def begin(self, epoch: str, first: int, *, forget: bool = True) -> None:
+        """Give out the numbers of another run from now on.
+
+        Args:
+            epoch: its name.
+            first: its first number; `last + 1` where nothing is forgotten.
+            forget: whether what was kept goes.
+        """
+        self.epoch = epoch
+        self._head = encode({"epoch": epoch})[:-1]
+        if forget:
+            self._entries.clear()
+            self._bytes, self.first = 0, first
+        self.last = first - 1
+
+    def store_in(self, store: Store) -> None:
+        """Have the events of EVERY_ONE stored, too."""
+        self._store = store
 
     def append(self, name: str, data: dict[str, Any], source: str) -> int:
         """Number an event, keep it, and wake the readers.
@@ -109,6 +141,11 @@ class EventLog:
         data = b'%b, "seq": %d, %b}' % (self._head, seq, members)
         self._entries[seq] = entry = Entry(seq, name, data, int(self._clock() * 1_000_000))
         self._bytes += entry.size
+        if self._store is not None:
+            if name in EVERY_ONE:
+                self._store.append(entry)
+            else:
+                self._store.numbered(seq)
         while len(self._entries) > self._max_events or self._bytes > self._max_bytes:
             self._bytes -= self._entries.pop(self.first).size
             self.first += 1
@@ -119,14 +156,25 @@ class EventLog:
         for wake in self._listeners:
             wake()
 
-    def unnumbered(self, name: str, data: dict[str, Any], seq: int) -> Entry:
-        """An event about the stream itself, which takes no number; `seq` says where in the stream it stands."""
-        text = encode({"epoch": self.epoch, "seq": seq, **data})
+    def unnumbered(self, name: str, data: dict[str, Any], epoch: str, seq: int) -> Entry:
+        """An event about the stream itself, which takes no number.
+
+        Args:
+            name: its name.
+            data: its data; JSON values.
+            epoch: the run that `seq` belongs to.
+            seq: where in the stream it stands.
+        """
+        text = encode({"epoch": epoch, "seq": seq, **data})
         return Entry(seq, name, text, int(self._clock() * 1_000_000))
 
     def after(self, seq: int) -> Iterator[Entry]:
         """The kept events with a higher number, oldest first."""
-        for number in range(max(seq + 1, self.first), self.last + 1):
+        return self.between(seq, self.last)
+
+    def between(self, after: int, upto: int) -> Iterator[Entry]:
+        """The kept events with numbers above `after` and up to `upto`, oldest first."""
+        for number in range(max(after + 1, self.first), min(upto, self.last) + 1):
             yield self._entries[number]
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -28,7 +28,7 @@ from guestmux_protocol.schema import (
     validate,
 )
 
-RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "agent"})
+RESERVED_MEMBERS = frozenset({"epoch", "seq", "source", "session", "user", "agent", "late", "subscription"})
 """Members of every event of an agent that eventd itself fills in."""
 
 MAX_COMPILED = 32

@@ -1,8 +1,8 @@
-"""Whether file systems are frozen, and what may be asked of an agent then. Synchronous: it decides, others act."""
+"""Whether file systems are frozen, and what may be asked of an agent then. It decides, others act."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 FREEZING = frozenset({"guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list"})
@@ -29,6 +29,7 @@ class FreezeGate:
         self._frozen = False
         self._told = False
         self._watchers: list[Callable[[bool], object]] = []
+        self._preparations: list[Callable[[], Awaitable[object]]] = []
 
     def __repr__(self) -> str:
         return f"<FreezeGate {'FROZEN' if self.frozen else 'THAWED'}>"
@@ -45,6 +46,15 @@ class FreezeGate:
     def watch(self, changed: Callable[[bool], object]) -> None:
         """Have `changed` called with True when it shuts, before anything is frozen, and with False when it opens."""
         self._watchers.append(changed)
+
+    def before_freezing(self, prepare: Callable[[], Awaitable[object]]) -> None:
+        """Have something done and ended before anything is frozen."""
+        self._preparations.append(prepare)
+
+    async def prepare(self) -> None:
+        """Do all of that."""
+        for prepare in self._preparations:
+            await prepare()
 
     def freezing(self) -> None:
         """The system agent is about to be told to freeze."""

@@ -83,6 +83,7 @@ class FreezeKeeper:
         value = None
         self._gate.freezing()
         try:
+            await self._gate.prepare()
             value = await call()
         finally:
             self._answers += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.host_session import Dialect, HostSession
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.mux_session import MuxSession
@@ -25,7 +25,7 @@ class HostConnection:
         dialect: makes what is spoken at first; each time anew, with a greeting of its own.
         natives: eventd's own commands.
         router: the way to the agents'.
-        log: the events.
+        events: makes the feed of events; each dialect has one of its own.
         hosts: where the connection is entered while it lasts.
     """
 
@@ -38,14 +38,14 @@ class HostConnection:
         dialect: Callable[[], Dialect],
         natives: NativeCommands,
         router: Router,
-        log: EventLog,
+        events: Callable[[], EventFeed],
         hosts: Hosts,
     ) -> None:
         self._pipe = pipe
         self._dialect = dialect
         self._natives = natives
         self._router = router
-        self._log = log
+        self._events = events
         self._hosts = hosts
 
     def __repr__(self) -> str:
@@ -70,12 +70,12 @@ class HostConnection:
         """Whether the host goes over to mux."""
         dialect = self._dialect()
         return await HostSession(
-            self._pipe, dialect, self._natives, self._router, self._log, self._hosts, early
+            self._pipe, dialect, self._natives, self._router, self._events(), self._hosts, early
         ).run()
 
     async def _speak_mux(self) -> bytes | None:
         """What the host sent behind the end of mux; None where the connection has to end with it."""
-        end = await MuxSession(self._pipe, self._natives, self._router, self._log, self._hosts).run()
+        end = await MuxSession(self._pipe, self._natives, self._router, self._events(), self._hosts).run()
         if end.violation:
             # What is still on its way may be content; only where that is masked it is no danger to read on.
             goes_on = self._pipe.outlived

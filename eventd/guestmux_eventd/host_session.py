@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any, Protocol
@@ -16,13 +16,12 @@ from anyio.abc import TaskGroup
 from guestmux_eventd.agent_links import GiveUp, Outcome
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
-from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.large_values import Answer, answering
 from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
-from guestmux_eventd.subscription import Subscription
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.incoming import Answered, Incoming
 from guestmux_protocol.json_text import JsonError
@@ -71,7 +70,7 @@ class HostSession:
         dialect: what is spoken on it.
         natives: eventd's own commands.
         router: the way to the agents'.
-        log: the events.
+        feed: the events for this host.
         hosts: where the connection is entered while it lasts.
         early: what the host sent, received already.
     """
@@ -82,7 +81,7 @@ class HostSession:
         dialect: Dialect,
         natives: NativeCommands,
         router: Router,
-        log: EventLog,
+        feed: EventFeed,
         hosts: Hosts,
         early: bytes = b"",
     ) -> None:
@@ -91,7 +90,7 @@ class HostSession:
         self._dialect = dialect
         self._natives = natives
         self._router = router
-        self._log = log
+        self.events = feed
         self._hosts = hosts
         self._caller = Caller(pipe.name, dialect.name)
         self._waiting: deque[Incoming] = deque()
@@ -100,11 +99,9 @@ class HostSession:
         self._numbers = count()
         self._asked: dict[int, GiveUp] = {}
         self._queue_changed = Changes()
-        self._log_grew = anyio.Event()
         self._conversed = anyio.Event()
         self._over = anyio.Event()
         self._upgraded = False
-        self._subscription: Subscription | None = None
 
     def __repr__(self) -> str:
         return f"<HostSession {self._pipe.name} {self._dialect!r} waiting={len(self._waiting)}>"
@@ -122,32 +119,16 @@ class HostSession:
     @property
     def wanted(self) -> EventFilter | None:
         """What the host subscribed to."""
-        return self._subscription.wanted if self._subscription else None
+        return self.events.wanted
 
     def has(self, seq: int) -> bool:
         """Whether everything up to this event that the host wants is on the wire."""
-        return self._subscription is None or (self._subscription.cursor >= seq and not self._pipe.pending)
+        return self.events.wanted is None or (self.events.has(seq) and not self._pipe.pending)
 
     def upgrade(self) -> None:
         """Go over to mux: the reply that is being made is the last that the host gets from here."""
         self._upgraded = True
-        self.unsubscribe(None)
-
-    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
-        """Pass events on from a position, after the reply that is being made."""
-        self._subscription = Subscription(self._log, wanted, cursor, epoch)
-        self._log_grew.set()
-        self._hosts.changed()
-
-    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
-        """Pass on no more events, or none that these patterns brought."""
-        if self._subscription is None:
-            return
-        if patterns is not None:
-            self._subscription.forget(patterns)
-        if patterns is None or not self._subscription.wanted.patterns:
-            self._subscription = None
-        self._hosts.changed()
+        self.events.clear()
 
     async def run(self) -> bool:
         """Serve the host until it leaves, or goes over to mux; then cancel what it asked for.
@@ -155,7 +136,7 @@ class HostSession:
         Returns:
             whether it goes over to mux: then the pipe is open, and the next byte on it is mux, both ways.
         """
-        stop_listening = self._log.listen(self._wake)
+        stop_listening = self.events.listen(self.events.wake)
         self._hosts.add(self)
         try:
             async with anyio.create_task_group() as tasks:
@@ -184,9 +165,6 @@ class HostSession:
         if self.dialect == "qga":
             with anyio.move_on_after(LAST_WORDS):
                 await self._conversed.wait()
-
-    def _wake(self) -> None:
-        self._log_grew.set()
 
     async def _converse(self, tasks: TaskGroup) -> None:
         self._send(self._dialect.opened())
@@ -376,9 +354,8 @@ class HostSession:
 
     async def _push_events(self) -> None:
         while True:
-            await self._log_grew.wait()
-            self._log_grew = anyio.Event()
-            while self._subscription and (events := self._subscription.take()):
+            await self.events.wait()
+            while events := await self.events.next():
                 self._send(b"".join([event.line() for event in events]))
                 await self._drain()
             await self._flush()

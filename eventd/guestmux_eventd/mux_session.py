@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from random import SystemRandom
 from typing import Any
@@ -16,14 +16,14 @@ from guestmux_eventd.asked_work import AskedWork
 from guestmux_eventd.bulk_quiet import BulkQuiet
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.credit_pool import CreditPool
-from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_feed import EventFeed
+from guestmux_eventd.event_log import Entry
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.large_values import answering
 from guestmux_eventd.native import NativeCommands
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.router import Router
 from guestmux_eventd.stream_relay import StreamEnd, StreamFrame, StreamRelay
-from guestmux_eventd.subscription import Subscription
 from guestmux_protocol.json_bounded import decode_bounded
 from guestmux_protocol.json_text import JsonError, encode
 from guestmux_protocol.messages import GENERIC_ERROR, JsonText
@@ -63,12 +63,9 @@ class MuxSession:
         pipe: the connection; left open, and if the host is to hear JSON again it was told so.
         natives: eventd's own commands.
         router: the way to the agents'.
-        log: the events.
+        feed: the events for this host.
         hosts: where the connection is entered while it lasts.
         limits: what is taken from the host.
-
-    Attributes:
-        seen: the last event that the host says it has.
     """
 
     dialect = "mux"
@@ -78,16 +75,15 @@ class MuxSession:
         pipe: Pipe,
         natives: NativeCommands,
         router: Router,
-        log: EventLog,
+        feed: EventFeed,
         hosts: Hosts,
         limits: MuxLimits = DEFAULT_MUX_LIMITS,
     ) -> None:
-        self.seen = 0
         self._delivered = 0
         self._pipe = pipe
         self._natives = natives
         self._router = router
-        self._log = log
+        self.events = feed
         self._hosts = hosts
         self._caller = Caller(pipe.name, self.dialect)
         self._mux = Multiplexer("server", limits, mask=_random_mask() if pipe.outlived else b"")
@@ -105,8 +101,6 @@ class MuxSession:
         self._relays: dict[int, StreamRelay] = {}
         quiet = BulkQuiet()
         self._to_host, self._to_agents = CreditPool(moved=quiet.moved), CreditPool(moved=quiet.moved)
-        self._log_grew = anyio.Event()
-        self._subscription: Subscription | None = None
 
     def __repr__(self) -> str:
         return f"<MuxSession {self._driver!r}>"
@@ -119,33 +113,17 @@ class MuxSession:
     @property
     def wanted(self) -> EventFilter | None:
         """What the host subscribed to."""
-        return self._subscription.wanted if self._subscription else None
+        return self.events.wanted
 
     def has(self, seq: int) -> bool:
         """Whether everything up to this event that the host wants is on the wire; who asks is told when it is."""
-        if self._subscription is None or self._delivered >= seq:
+        if self.events.wanted is None or (self._delivered >= seq and self.events.has(seq)):
             return True
-        self._log_grew.set()
+        self.events.wake()
         return False
 
     def upgrade(self) -> None:
         """Nothing: guest-mux-upgrade is no command here."""
-
-    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
-        """Pass events on from a position, after the reply that is being made."""
-        self._subscription = Subscription(self._log, wanted, cursor, epoch)
-        self._log_grew.set()
-        self._hosts.changed()
-
-    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
-        """Pass on no more events, or none that these patterns brought."""
-        if self._subscription is None:
-            return
-        if patterns is not None:
-            self._subscription.forget(patterns)
-        if patterns is None or not self._subscription.wanted.patterns:
-            self._subscription = None
-        self._hosts.changed()
 
     async def run(self) -> MuxEnd:
         """Serve the host until it goes back to JSON, breaks the protocol or leaves.
@@ -153,7 +131,7 @@ class MuxSession:
         Returns:
             how it ended; where the host is still there it was told that no frame follows.
         """
-        stop_listening = self._log.listen(self._wake)
+        stop_listening = self.events.listen(self._wake)
         self._hosts.add(self)
         try:
             async with anyio.create_task_group() as tasks:
@@ -171,8 +149,8 @@ class MuxSession:
     def _wake(self) -> None:
         """At once, and without a task: events may come by the thousand."""
         self._push()
-        if self._subscription and self._subscription.cursor < self._log.last:
-            self._log_grew.set()
+        if self.events.has_more:
+            self.events.wake()
 
     def _take_in(self, frames: list[Frame]) -> None:
         for frame in frames:
@@ -187,7 +165,7 @@ class MuxSession:
         self._work.cancel(frame.id)
 
     def _seen(self, frame: Ack) -> None:
-        self.seen = max(self.seen, frame.seq)
+        self.events.acknowledge(frame.seq)
 
     def _request(self, frame: Request) -> None:
         command = self._read(frame.id, frame.command, frame.arguments)
@@ -293,31 +271,35 @@ class MuxSession:
 
     def _push(self) -> None:
         """Queue events while there is room."""
-        pushed = False
-        while (
-            self._subscription and self._mux.pending_events < ROOM and (events := self._subscription.take())
-        ):
-            pushed = True
-            for event in events:
-                self._mux.event(event.seq, event.name, event.data, event.time)
-        if pushed:
-            self._driver.wake()
+        while self._mux.pending_events < ROOM and (events := self.events.take()):
+            self._queue(events)
+
+    def _queue(self, events: list[Entry]) -> None:
+        for event in events:
+            self._mux.event(event.seq, event.name, event.data, event.time)
+        self._driver.wake()
 
     async def _push_events(self) -> None:
         """Push what had no room at first, and tell when all is on the wire."""
         while True:
-            await self._log_grew.wait()
-            self._log_grew = anyio.Event()
-            self._push()
-            while self._subscription and self._subscription.cursor < self._log.last:
+            await self.events.wait()
+            while await self._push_more():
                 await self._sent()
-                self._push()
             await self._deliver()
             self._hosts.progressed()
 
+    async def _push_more(self) -> bool:
+        """Push what there is in memory, and some of what is on disk; whether there may be more."""
+        self._push()
+        if self._mux.pending_events >= ROOM:
+            return True
+        events = await self.events.next()
+        self._queue(events)
+        return bool(events)
+
     async def _deliver(self) -> None:
         """Wait until the kernel took what was pushed."""
-        cursor = self._subscription.cursor if self._subscription else 0
+        cursor = self.events.cursor
         while self._mux.pending_events:
             await self._sent()
         if self._pipe.pending:

@@ -12,17 +12,20 @@ from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.availability import Availability
 from guestmux_eventd.caller import Caller
+from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.event_log import EventLog
+from guestmux_eventd.event_terms import read_terms
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.policy import Policy
+from guestmux_eventd.position import Since
 from guestmux_eventd.refusal import CommandFailure, command_not_found, disabled_by_policy
 from guestmux_eventd.session_table import SessionTable
+from guestmux_eventd.stream_state import StreamState
 from guestmux_protocol import commands
 from guestmux_protocol.commands import MUX_VERSION, NATIVE, QMP_ONLY
 from guestmux_protocol.events import EVENTS
 from guestmux_protocol.introspection import introspect
 from guestmux_protocol.messages import Request
-from guestmux_protocol.patterns import EventFilter, PatternError
 from guestmux_protocol.registry import Command
 from guestmux_protocol.schema import InvalidParameter
 from guestmux_protocol.sessions import Session
@@ -43,11 +46,9 @@ class Host(Protocol):
     def upgrade(self) -> None:
         """Go over to mux, after the reply that is being made."""
 
-    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None:
-        """Pass events on from a position."""
-
-    def unsubscribe(self, patterns: Iterable[str] | None) -> None:
-        """Pass on no more events, or none of these patterns."""
+    @property
+    def events(self) -> EventFeed:
+        """What it is sent of the events."""
 
 
 class NativeCommands:
@@ -57,6 +58,7 @@ class NativeCommands:
         sessions: the guest's sessions.
         agents: the registered agents.
         log: the events.
+        state: how the stream of events stands; without it guest-info says nothing of it.
         policy: what may run; everything where not given.
         gate: shut while file systems are frozen.
         audit: the record of what is refused; none is kept where not given.
@@ -68,6 +70,7 @@ class NativeCommands:
         agents: AgentTable,
         log: EventLog,
         *,
+        state: StreamState | None = None,
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
         audit: Audit | None = None,
@@ -78,6 +81,7 @@ class NativeCommands:
         self._sessions = sessions
         self._agents = agents
         self._log = log
+        self._state = state
         self._handlers: dict[str, Callable[[Any, Host], Any]] = {
             "guest-sync": self._sync,
             "guest-sync-delimited": self._sync,
@@ -88,6 +92,7 @@ class NativeCommands:
             "guest-query-schema": self._schema,
             "guest-event-subscribe": self._subscribe,
             "guest-event-unsubscribe": self._unsubscribe,
+            "guest-event-ack": self._acknowledge,
             "guest-mux-upgrade": self._upgrade,
             "query-version": lambda _arguments, _host: version_info(),
             "query-commands": self._query_commands,
@@ -136,12 +141,14 @@ class NativeCommands:
     def _sync(self, arguments: commands.GuestSync, host: Host) -> int:
         # A host that syncs knows nothing of its past; an event would be taken for a reply (Proxmox, UTM).
         if host.dialect == "qga":
-            host.unsubscribe(None)
+            host.events.clear()
         return arguments.id
 
     def _info(self, _arguments: commands.GuestInfo, host: Host) -> Any:
         supported = self._availability.commands(self._natives(host.dialect), host.dialect, host.port)
-        return msgspec.to_builtins(commands.GuestAgentInfo(version=VERSION, supported_commands=supported))
+        events = self._state.info() if self._state and host.dialect != "qga" else UNSET
+        told = commands.GuestAgentInfo(version=VERSION, supported_commands=supported, events=events)
+        return msgspec.to_builtins(told)
 
     def _users(self, _arguments: commands.GuestGetUsers, _host: Host) -> Any:
         earliest: dict[str, float] = {}
@@ -159,16 +166,9 @@ class NativeCommands:
         return [{"name": name} for name in sorted(self._names(host.dialect))]
 
     def _subscribe(self, arguments: commands.GuestEventSubscribe, host: Host) -> Any:
-        try:
-            wanted = EventFilter(arguments.events)
-        except PatternError as error:
-            raise CommandFailure(str(error)) from error
         position = arguments.since
-        if position is UNSET:
-            position = commands.Position(epoch=self._log.epoch, seq=self._log.last)
-        elif position.epoch == self._log.epoch and not 0 <= position.seq <= self._log.last:
-            raise CommandFailure(f"'since' is not in this journal, which ends at {self._log.last}")
-        host.subscribe(wanted, position.seq, position.epoch)
+        since = None if position is UNSET else Since(position.epoch, position.seq)
+        host.events.subscribe(read_terms(arguments), since)
         return {
             "epoch": self._log.epoch,
             "seq": self._log.last,
@@ -176,7 +176,12 @@ class NativeCommands:
         }
 
     def _unsubscribe(self, arguments: commands.GuestEventUnsubscribe, host: Host) -> Any:
-        host.unsubscribe(None if arguments.events is UNSET else arguments.events)
+        patterns = None if arguments.events is UNSET else arguments.events
+        host.events.unsubscribe(patterns, arguments.subscription)
+        return {}
+
+    def _acknowledge(self, arguments: commands.GuestEventAck, host: Host) -> Any:
+        host.events.acknowledge(arguments.seq, arguments.subscription)
         return {}
 
     def _natives(self, dialect: str) -> Iterable[str]:

@@ -12,6 +12,8 @@ import anyio
 
 from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.event_feed import EventFeed
+from guestmux_eventd.event_history import EventHistory
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.host_session import HostSession
@@ -19,6 +21,7 @@ from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.router import Router
 from guestmux_eventd.session_table import SessionTable
+from guestmux_eventd.stream_state import StreamState
 from guestmux_protocol.qga import QgaDialect
 from guestmux_qga.local_links import LocalLinks
 from guestmux_qga.own_commands import OwnCommands
@@ -44,12 +47,14 @@ class Agent:
     def __init__(self, port: Port, links: LocalLinks, policy: Policy, *, frozen: bool) -> None:
         self._port = port
         self._log = EventLog(uuid.uuid4().hex, time.time, max_events=1, max_bytes=1)
+        self._history = EventHistory(self._log)
         self._hosts = Hosts()
         self._gate = FreezeGate()
         self._signalled = 0
         self._may_stop = Changes()
         sessions, agents = SessionTable(), AgentTable()
         agents.add(links.agent(os.getpid(), os.getuid()))
+        self._state = StreamState(self._history, agents, self._gate)
         self._own = OwnCommands(sessions, agents, self._log, policy=policy, gate=self._gate)
         self._router = Router(sessions, agents, links, Changes(), NO_TIMEOUT, policy=policy, gate=self._gate)
         self._gate.watch(lambda _frozen: self._may_stop.notify())
@@ -81,7 +86,8 @@ class Agent:
 
     async def _serve(self, scope: anyio.CancelScope) -> None:
         async for pipe in self._port.connections():
-            await HostSession(pipe, QgaDialect(), self._own, self._router, self._log, self._hosts).run()
+            feed = EventFeed(self._history, self._state, self._hosts)
+            await HostSession(pipe, QgaDialect(), self._own, self._router, feed, self._hosts).run()
         scope.cancel()
 
     async def _count_signals(self) -> None:

@@ -69,11 +69,21 @@ class SupportedCommand(Data, frozen=True, kw_only=True, omit_defaults=False):
     success_response: bool = True
 
 
+class EventsInfo(Data, frozen=True, kw_only=True):
+    """How the stream of events stands."""
+
+    epoch: Annotated[str, doc("The run of eventd that numbers are given out in.")]
+    seq: Annotated[int, doc("The latest event's number.")]
+    journal: Annotated[str, doc(JOURNAL_STATE)]
+    frozen: Annotated[bool, doc(FROZEN)]
+
+
 class GuestAgentInfo(Data, frozen=True, kw_only=True, rename=None, omit_defaults=False):
     """qemu-ga's GuestAgentInfo; its member names have underscores."""
 
     version: str
     supported_commands: list[SupportedCommand]
+    events: Annotated[EventsInfo | UnsetType, doc("Not on `qga` ports.")] = UNSET
 
 
 class GuestUser(Data, frozen=True, kw_only=True):
@@ -84,25 +94,16 @@ class GuestUser(Data, frozen=True, kw_only=True):
 
 
 class Position(Arguments, frozen=True, kw_only=True):
-    """A place in the journal of events."""
+    """A place in the stream of events."""
 
-    epoch: Annotated[str, doc("The journal's identity.")]
-    seq: Annotated[int, doc("The last event seen.")]
+    epoch: Annotated[str, doc("The run of eventd that the event was told in.")]
+    seq: Annotated[Annotated[int, Meta(ge=0)], doc("The last event seen.")]
 
 
 class Snapshot(Data, frozen=True, kw_only=True):
     """The state that the events after `seq` are changes to."""
 
     sessions: list[Session]
-
-
-class EventsInfo(Data, frozen=True, kw_only=True):
-    """How the stream of events stands."""
-
-    epoch: Annotated[str, doc("The run of eventd that numbers are given out in.")]
-    seq: Annotated[int, doc("The latest event's number.")]
-    journal: Annotated[str, doc(JOURNAL_STATE)]
-    frozen: Annotated[bool, doc(FROZEN)]
 
 
 class Subscription(Data, frozen=True, kw_only=True):

@@ -202,8 +202,8 @@ class EventsLost(Data, frozen=True, kw_only=True):
         doc(
             "slow-reader: the host fell behind what is kept. restart: eventd began anew, and these were not on disk."
             " crash: eventd was killed before they were stored. overload, not-stored: there were too many for the disk,"
-            " or it took none. expired: the journal's bounds took them. rolled-back: the host has seen more than this guest"
-            " knows of, its disk or memory was set back. new-epoch: the host's position is of another journal."
+            " or it took none. expired: the journal's bounds took them. rolled-back: the host has seen more than this"
+            " guest knows of, its disk or memory was set back. new-epoch: the host's position is of another journal."
         ),
     ]
     names: Annotated[
@@ -220,3 +220,10 @@ class Beacon(Data, frozen=True, kw_only=True, omit_defaults=False):
     dropped: Annotated[int, doc("Numbers that EVENTS_LOST named in this subscription.")]
     journal: Annotated[str, doc(JOURNAL_STATE)]
     frozen: Annotated[bool, doc(FROZEN)]
+
+
+EVERY_ONE = frozenset(name for name, kind in EVENTS.items() if kind.keep == "every")
+"""The events that are kept until each host has them, on disk."""
+
+STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == "none")
+"""The events that are about the stream itself, and have no number."""

@@ -56,6 +56,8 @@ class _Types:
         self._names: dict[Type, str] = {}
 
     def refer(self, kind: Type) -> str:
+        if isinstance(kind, Array):
+            kind = Array(kind.items)  # QAPI has no word for how long one may be
         name = self._names.get(kind)
         if name is None:
             name = self._names[kind] = self._name(kind)

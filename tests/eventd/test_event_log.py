@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestmux_eventd.event_log import Entry, EventLog
+from guestmux_eventd.event_terms import Terms
+from guestmux_eventd.position import Since
 from guestmux_eventd.subscription import BATCH_BYTES, Subscription
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.patterns import EventFilter
+from tests.support.feeds import Feeds
 
 
 def make_log(**bounds: int) -> EventLog:
@@ -20,7 +23,10 @@ def make_log(**bounds: int) -> EventLog:
 
 
 def reader(log: EventLog, pattern: str = "*", cursor: int = 0, epoch: str = "epoch") -> Subscription:
-    return Subscription(log, EventFilter([pattern]), cursor, epoch)
+    feeds = Feeds(log)
+    return Subscription(
+        feeds.history, feeds.state, Terms(EventFilter([pattern])), Since(epoch, cursor), lambda: 0.0
+    )
 
 
 def messages(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -29,9 +35,17 @@ def messages(entries: list[Entry]) -> list[dict[str, Any]]:
 
 def everything(subscription: Subscription) -> list[dict[str, Any]]:
     taken: list[dict[str, Any]] = []
-    while entries := subscription.take():
+    while (entries := subscription.take()) or subscription.is_behind:
         taken += messages(entries)
+        if not entries:
+            fetch(subscription)
     return taken
+
+
+def fetch(subscription: Subscription) -> None:
+    """Without a disk there is nothing to wait for."""
+    with pytest.raises(StopIteration):
+        subscription.fetch().send(None)
 
 
 def test_an_event_has_epoch_number_source_and_time() -> None:
@@ -141,7 +155,7 @@ def test_every_number_is_delivered_or_lies_in_a_named_gap(steps: list[str], kept
                 accounted = data["to"]
             else:
                 skipped = names[accounted : data["seq"] - 1]
-                assert all(name not in subscription.wanted for name in skipped)
+                assert all(name not in subscription.terms.wanted for name in skipped)
                 assert names[data["seq"] - 1] == message["event"]
                 accounted = data["seq"]
-    assert all(name not in subscription.wanted for name in names[accounted:])
+    assert all(name not in subscription.terms.wanted for name in names[accounted:])

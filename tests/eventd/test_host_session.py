@@ -13,6 +13,7 @@ import pytest
 
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.event_history import RUNS_AT_ONCE
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.host_session import MAX_CONCURRENT, HostSession
 from guestmux_eventd.hosts import Hosts
@@ -28,6 +29,7 @@ from guestmux_protocol.registry import declared_command
 from guestmux_protocol.sessions import Session
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import HIGH_WATER, Pipe
+from tests.support.feeds import Feeds
 from tests.support.host import RawHost
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +67,7 @@ class Guest:
         self.links, self.hosts, self.changes = FakeLinks(), Hosts(), Changes()
         self.sessions, self.agents = SessionTable(), AgentTable()
         self.log = EventLog("e", lambda: 0.0)
+        self.feeds = Feeds(self.log, self.hosts)
         self.sessions.add(Session(session="c1", user="alice", uid=1000))
         self.natives = NativeCommands(self.sessions, self.agents, self.log)
         self.router = Router(self.sessions, self.agents, self.links, self.changes)
@@ -81,7 +84,7 @@ class Guest:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self.pipe = owned_pipe("test", ours.detach())
-        session = HostSession(self.pipe, dialect(), self.natives, self.router, self.log, self.hosts)
+        session = HostSession(self.pipe, dialect(), self.natives, self.router, self.feeds(), self.hosts)
         host = RawHost(theirs)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(session.run)
@@ -255,8 +258,21 @@ async def test_since_replays_what_is_kept(guest: Guest) -> None:
     async with guest.host(QgaDialect) as host:
         await host.ask("guest-event-subscribe", since={"epoch": "e", "seq": 1})
         assert (await host.message())["event"] == "B"
-        reply = await host.ask("guest-event-subscribe", since={"epoch": "e", "seq": 77})
-        assert "ends at 2" in reply["error"]["desc"]
+
+
+async def test_a_position_that_was_not_reached_yet_begins_a_new_run_but_not_too_often(guest: Guest) -> None:
+    """The machine's memory was set back: numbers that the host has seen must not be used again."""
+    async with guest.host(QgaDialect) as host:
+        guest.log.append("A", {}, "verified")
+        for _ in range(int(RUNS_AT_ONCE)):
+            since = {"epoch": guest.log.epoch, "seq": 77}
+            await host.ask("guest-event-subscribe", since=since)
+            lost = (await host.message())["data"]
+            assert (lost["from"], lost["to"], lost["reason"]) == (0, 1, "rolled-back")
+            assert lost["epoch"] == guest.log.epoch != since["epoch"]
+        since = {"epoch": guest.log.epoch, "seq": 77}
+        reply = await host.ask("guest-event-subscribe", since=since)
+        assert "ends at 1" in reply["error"]["desc"]
 
 
 async def test_a_bad_pattern_is_refused(guest: Guest) -> None:

@@ -110,7 +110,7 @@ async def test_after_a_crash_a_host_is_told_once_what_may_be_gone(tmp_path: Path
 async def test_a_new_run_within_the_process(tmp_path: Path) -> None:
     async with running(tmp_path / "j") as journal:
         journal.append(event(1))
-        await journal.begin("b", 6)
+        journal.begin("b", 6)
         journal.append(event(6))
         assert await everything(journal) == [1, 6]
         assert journal.kept(1, 6).runs == (Run("a", 1, 5, 5), Run("b", 6, None, 5))
@@ -263,11 +263,11 @@ async def test_a_journal_in_use_is_waited_for_and_its_numbers_are_not_used_twice
     with pytest.raises(JournalFault, match="has numbers up to 50 already"):
         await second.read(0, 10)
     assert second.collides == 51
-    await second.begin("third", second.collides)
+    second.begin("third", second.collides)
     second.append(event(51))
     assert await everything(second) == [1, 51]
     assert (kind(second), second.collides) == (None, 0)
-    assert [run.epoch for run in second.kept(1, 1).runs] == ["first", "second", "third"]
+    assert [run.epoch for run in second.kept(1, 1).runs] == ["first", "third"]
     await second.close(51)
     await anyio.to_thread.run_sync(second._thread.join)
 

@@ -21,6 +21,7 @@ from guestmux_protocol.qmp import QmpDialect
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import HIGH_WATER, Pipe
 from tests.support.fake_agents import FakeAgents
+from tests.support.feeds import Feeds
 from tests.support.host import RawHost
 from tests.support.mux_end import MuxEnd, back_in_json, mux_host
 
@@ -38,6 +39,7 @@ class Guest(FakeAgents):
     def __init__(self) -> None:
         super().__init__()
         self.log, self.hosts = EventLog("e", lambda: 12.5), Hosts()
+        self.feeds = Feeds(self.log, self.hosts)
         self.natives = NativeCommands(self.sessions, self.agents, self.log)
         self.release, self.cancelled = anyio.Event(), 0
         self.behave |= {SLOW: self.slow, QUICK: lambda **arguments: {"quick": arguments}}
@@ -56,7 +58,7 @@ class Guest(FakeAgents):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self.pipe = owned_pipe("test", ours.detach(), half_close=not device)
-        connection = HostConnection(self.pipe, QmpDialect, self.natives, self.router, self.log, self.hosts)
+        connection = HostConnection(self.pipe, QmpDialect, self.natives, self.router, self.feeds, self.hosts)
         host = RawHost(theirs)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)

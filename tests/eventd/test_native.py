@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from guestmux_eventd.policy import Policy, PolicyRule
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_protocol.guest.order import PEER_ORDER
 from guestmux_protocol.messages import COMMAND_NOT_FOUND, Request
-from guestmux_protocol.patterns import EventFilter
 from tests.support.fake_agents import FakeAgents
+from tests.support.feeds import Feeds
 
 
 class Host:
@@ -22,10 +21,7 @@ class Host:
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
-
-    def subscribe(self, wanted: EventFilter, cursor: int, epoch: str) -> None: ...
-
-    def unsubscribe(self, patterns: Iterable[str] | None) -> None: ...
+        self.events = Feeds(EventLog("e", lambda: 0.0))()
 
     def upgrade(self) -> None: ...
 

@@ -18,7 +18,7 @@ from guestmux_protocol.commands import (
     SupportedCommand,
     take_routing,
 )
-from guestmux_protocol.events import EVENTS, EventsLost, SessionLogin
+from guestmux_protocol.events import EVENTS, STREAM_EVENTS, EventsLost, SessionLogin
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.json_text import encode
 from guestmux_protocol.registry import Command, declared_command, declared_event
@@ -80,8 +80,8 @@ def test_an_event_can_be_declared() -> None:
     assert declared_event("SESSION_IDLE", "").keep == "bounded"
 
 
-def test_only_lost_events_have_no_number_of_their_own() -> None:
-    assert [name for name, kind in EVENTS.items() if kind.keep == "none"] == ["EVENTS_LOST"]
+def test_only_what_is_about_the_stream_has_no_number_of_its_own() -> None:
+    assert {"EVENTS_LOST", "BEACON"} == STREAM_EVENTS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -55,6 +55,9 @@ class Journal:
         place: where it is.
         now: a clock that only goes forward, in seconds.
         batch_seconds: while events gather for a transaction.
+
+    Attributes:
+        changed: called on the loop when `fault` or `collides` has changed.
     """
 
     def __init__(
@@ -64,7 +67,9 @@ class Journal:
         now: Callable[[], float] = time.monotonic,
         batch_seconds: float = BATCH_SECONDS,
     ) -> None:
-        self._writer = JournalWriter(place, now)
+        self.changed: Callable[[], object] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer = JournalWriter(place, now, self._writer_changed)
         self._queue = JournalQueue()
         self._batch_seconds = batch_seconds
         # A disk that hangs for ever must not keep eventd from ending.
@@ -73,6 +78,7 @@ class Journal:
         self._present = Run("", 1, None, 0)
         self._reserve_at = 0
         self._frozen = False
+        self._pausing: Order | None = None
         self._resting = False
         self._ended = False
 
@@ -101,30 +107,35 @@ class Journal:
         Returns:
             its first number; 1 where the journal cannot be read within BEGIN_SECONDS.
         """
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
         first = 1
         with anyio.move_on_after(BEGIN_SECONDS) as opening:
             first = await self._ordered(self._writer.open)
         if opening.cancelled_caught:
             logger.warning("the journal's disk does not answer; events are kept in memory until it does")
-        await self.begin(epoch, first)
+        begun = self.begin(epoch, first)
+        with anyio.move_on_after(BEGIN_SECONDS):
+            await self._done(begun)
         self._queue.order(Order(self._writer.check))
         return first
 
-    async def begin(self, epoch: str, first: int) -> None:
-        """End the run and begin another; returns after BEGIN_SECONDS in any case. Events from now on are the other's.
+    def begin(self, epoch: str, first: int) -> Order:
+        """End the run and begin another; what is appended from now on is the other's. Never waits.
 
         Args:
             epoch: its name, which no other run has had.
             first: its first number, higher than all before.
         """
-        if self._present.epoch:
+        # The numbers of one that collides are also those of others, before it: no position in it can be found again.
+        if self._present.epoch and not self.collides:
             ended = Run(self._present.epoch, self._present.first, first - 1, first - 1)
             self._earlier = (*self._earlier, ended)[-MAX_RUNS:]
         self._present = Run(epoch, first, None, first - 1)
         self._reserve_at = first + RESERVED // 2
-        with anyio.move_on_after(BEGIN_SECONDS):
-            await self._ordered(partial(self._writer.begin, epoch, first))
+        order = Order(partial(self._writer.begin, epoch, first))
+        self._queue.order(order)
+        return order
 
     def append(self, entry: Entry) -> None:
         """Have an event stored soon. Never waits."""
@@ -163,14 +174,23 @@ class Journal:
         Returns:
             whether it has come to that, within PAUSE_SECONDS; it will, as soon as the disk answers.
         """
-        self._frozen = True
+        order = self.hold()
         with anyio.move_on_after(PAUSE_SECONDS) as pausing:
-            await self._ordered(self._rest)
+            await self._done(order)
         return not pausing.cancelled_caught
+
+    def hold(self) -> Order:
+        """Begin what `pause` waits for. Never waits."""
+        self._frozen = True
+        if self._pausing is None:
+            self._pausing = Order(self._rest)
+            self._queue.order(self._pausing)
+        return self._pausing
 
     def resume(self) -> None:
         """Go on."""
         self._frozen = False
+        self._pausing = None
         self._queue.hurry()
 
     async def close(self, last: int) -> None:
@@ -188,7 +208,13 @@ class Journal:
             logger.warning("the journal's disk does not answer: what was not stored yet is lost")
 
     async def _ordered(self, work: Callable[[], Result]) -> Result:
-        order, done, loop = Order(work), asyncio.Event(), asyncio.get_running_loop()
+        order = Order(work)
+        self._queue.order(order)
+        result: Result = await self._done(order)
+        return result
+
+    async def _done(self, order: Order) -> Any:
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def tell(_result: object) -> None:
             # Nobody waits any more when the loop has been closed.
@@ -196,10 +222,8 @@ class Journal:
                 loop.call_soon_threadsafe(done.set)
 
         order.result.add_done_callback(tell)
-        self._queue.order(order)
         await done.wait()
-        result: Result = order.result.result()
-        return result
+        return order.result.result()
 
     def _run(self) -> None:
         while not self._ended:
@@ -215,6 +239,12 @@ class Journal:
                 order.run()
                 self._await_thaw()
             more = order is not None or bool(items)
+
+    def _writer_changed(self) -> None:
+        # Nobody listens any more when the loop has been closed.
+        with suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(lambda: self.changed())
 
     def _rest(self) -> None:
         self._resting = True

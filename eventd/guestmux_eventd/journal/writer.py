@@ -29,6 +29,7 @@ class JournalWriter:
     Args:
         place: where it is.
         now: a clock that only goes forward, in seconds.
+        changed: called when `fault` or `collides` has changed.
 
     Attributes:
         fault: why it cannot be written; None: it can.
@@ -37,12 +38,15 @@ class JournalWriter:
             with this number as its first is needed. 0: all is well.
     """
 
-    def __init__(self, place: JournalPlace, now: Callable[[], float]) -> None:
+    def __init__(
+        self, place: JournalPlace, now: Callable[[], float], changed: Callable[[], object] = lambda: None
+    ) -> None:
         self.fault: JournalFault | None = None
         self.runs: tuple[Run, ...] = ()
         self.collides = 0
         self._place = place
         self._now = now
+        self._changed = changed
         self._store: JournalStore | None = None
         self._run: tuple[str, int] | None = None
         self._begun = False
@@ -182,6 +186,7 @@ class JournalWriter:
             logger.warning("%s; events are kept in memory only", fault)
         anew = fault.kind == "corrupt" and (self.fault is None or self.fault.kind != "corrupt")
         self.fault = fault
+        self._changed()
         self._retry_at = self._now() + RETRY_SECONDS
         if fault.kind != "full":
             self._let_go()
@@ -201,6 +206,7 @@ class JournalWriter:
         if self.fault is not None:
             logger.info("%s: events are stored again", self._place.files.path)
             self.fault = None
+            self._changed()
 
     def _let_go(self) -> None:
         if self._store is not None:
