@@ -132,7 +132,8 @@ def describe(config: Config) -> str:
         "no ports: no host can connect"
     ]
     lines += [f"bus {config.bus}", f"call-timeout {config.call_timeout:g} s"]
-    return "\n".join([*lines, *(f"policy {rule.describe()}" for rule in config.policy)])
+    lines += [f"policy {rule.describe()}" for rule in config.policy]
+    return "\n".join([*lines, *(f"privacy {rule.describe()}" for rule in config.privacy)])
 
 
 def diagnose(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import anyio
 from guestmux_eventd.agent_channel import AgentChannel
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.background import Background
-from guestmux_eventd.event_intake import EventIntake
+from guestmux_eventd.event_intake import NOT_AN_EVENT, EventIntake
 from guestmux_eventd.partial_frames import BoundedMultiplexer, PartialFrames
 from guestmux_eventd.presence import Presence
 from guestmux_eventd.refusal import (
@@ -149,21 +149,27 @@ class Channels:
             self._ready(agent)
 
     def _take_events(self, events: list[Event], mux: Multiplexer, agent: Agent | None) -> None:
-        """Take events in, and answer: those that were taken together, each refusal by itself."""
+        """Take events in, and answer: those that got numbers together, all others each by itself."""
         if agent is None:
             return
-        emit, taken, number = self._intake.emit_text, 0, 0
+        emit, taken, last = self._intake.emit_text, 0, 0
         for event in events:
             try:
-                number = emit(agent, event.name, event.data)
-                taken = event.seq
+                number, refused = emit(agent, event.name, event.data), None
             except Refusal as refusal:
-                if taken:
-                    mux.ack(taken, number)
-                    taken = 0
-                mux.nak(event.seq, refusal.error, refusal.desc)
+                number, refused = NOT_AN_EVENT, refusal
+            if number:
+                taken, last = event.seq, number
+                continue
+            if taken:
+                mux.ack(taken, last)
+                taken = 0
+            if refused:
+                mux.nak(event.seq, refused.error, refused.desc)
+            else:
+                mux.ack(event.seq, NOT_AN_EVENT)
         if taken:
-            mux.ack(taken, number)
+            mux.ack(taken, last)
         self._intake.told()
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from guestmux_eventd.journal.bounds import MIN_BYTES
 from guestmux_eventd.policy import MAX_RULES, PolicyError, PolicyRule, check_policy, check_policy_ports
+from guestmux_eventd.privacy_rules import MAX_PRIVACY_RULES, PrivacyError, PrivacyRule, check_privacy
 from guestmux_eventd.registration import KNOWN
 from guestmux_protocol.addresses import AddressError, PortAddress, UnixConnect, parse_port_address
 from guestmux_protocol.commands import NATIVE
@@ -64,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         journal_days: the age at which an event goes.
         unit_failures: whether hosts are told of units that fail.
         policy: which commands may run.
+        privacy: what of events does not leave the guest.
     """
 
     port: Annotated[list[PortConfig], Meta(max_length=MAX_PORTS)] = []
@@ -82,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     journal_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     unit_failures: bool = False
     policy: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
+    privacy: Annotated[list[PrivacyRule], Meta(max_length=MAX_PRIVACY_RULES)] = []
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -107,7 +110,7 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
 
     Raises:
         ConfigError: an option is unknown, of the wrong type or out of bounds; a port's address is none, or is
-            named twice; an entry of the policy cannot be meant as it is written.
+            named twice; an entry of the policy or of privacy cannot be meant as it is written.
     """
     try:
         config = msgspec.convert(settings, Config)
@@ -115,7 +118,8 @@ def make_config(settings: dict[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {error}") from error
     try:
         check_policy(config.policy, {*NATIVE, *KNOWN})
-    except PolicyError as error:
+        check_privacy(config.privacy)
+    except (PolicyError, PrivacyError) as error:
         raise ConfigError(f"{origin}: {error}") from error
     _check_backend(config.backend, origin)
     seen: set[PortAddress] = set()

@@ -12,6 +12,7 @@ from guestmux_eventd.event_intake import MAX_EVENT_BYTES, EventIntake
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.identity import BACKEND, Identity, Logins, identify, session_of
+from guestmux_eventd.privacy import Privacy
 from guestmux_eventd.refusal import (
     DENIED,
     NOT_REGISTERED,
@@ -56,6 +57,7 @@ class Manager:
         sessions: gives the ids of all sessions.
         publish: takes the events that registrations are.
         emit_rate: events a second that one agent may emit.
+        privacy: what of their events does not leave the guest.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Manager:
         sessions: Callable[[], list[str]],
         publish: Publish,
         emit_rate: float = EMIT_RATE,
+        privacy: Privacy | None = None,
     ) -> None:
         self._bus = bus
         self._agents = agents
@@ -77,7 +80,7 @@ class Manager:
         self._sessions = sessions
         self._publish = publish
         self._emit_rate = emit_rate
-        self._intake = EventIntake(log, emit_rate)
+        self._intake = EventIntake(log, emit_rate, privacy)
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: dict[str, TokenBucket] = {}
         self._told: dict[str, object] = {}

@@ -16,6 +16,9 @@ from guestmux_protocol.sessions import Session
 MAX_SESSIONS = 4096
 """logind itself stops at 8192 sessions (SessionsMax); a guest with half as many is broken already."""
 
+MAX_ENDED = 1024
+"""Sessions that ended and are still known, for what comes after: their agents leave, their users ask what was told."""
+
 SILENT_CLASSES = frozenset({"manager", "manager-early", "background", "background-light", "none"})
 """Session classes in which nobody sits: user managers and cron jobs."""
 
@@ -32,6 +35,7 @@ class SessionTable:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self._ended: dict[str, Session] = {}
         self._foreground: dict[str, str] = {}
         self._unconfirmed: set[str] = set()
 
@@ -47,6 +51,10 @@ class SessionTable:
     def get(self, session: str) -> Session | None:
         """The session, if there is such a one."""
         return self._sessions.get(session)
+
+    def recall(self, session_id: str) -> Session | None:
+        """The session, also where it has ended: one of the last MAX_ENDED."""
+        return self._sessions.get(session_id) or self._ended.get(session_id)
 
     def ids(self) -> list[str]:
         """The ids of all sessions, in the order of their coming."""
@@ -75,7 +83,13 @@ class SessionTable:
         """A session ended."""
         session = self._sessions.pop(session_id, None)
         self._unconfirmed.discard(session_id)
-        return [("SESSION_LOGOUT", events.SessionLogout(**_ref(session)))] if session else []
+        if session is None:
+            return []
+        self._ended.pop(session_id, None)
+        self._ended[session_id] = session
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        return [("SESSION_LOGOUT", events.SessionLogout(**_ref(session)))]
 
     def keep_only(self, alive: set[str]) -> list[Emission]:
         """End every session that is not among these; after the bus was gone."""
