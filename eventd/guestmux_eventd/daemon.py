@@ -100,7 +100,14 @@ class Daemon:
         gate.before_freezing(self._history.pause)
         self._state = StreamState(self._history, self._agents, gate)
         self._natives = NativeCommands(
-            self._sessions, self._agents, self._log, state=self._state, policy=policy, gate=gate, audit=audit
+            self._sessions,
+            self._agents,
+            self._log,
+            state=self._state,
+            policy=policy,
+            gate=gate,
+            audit=audit,
+            privacy=self._privacy,
         )
         links = ChannelLinks(self._links)
         self._router = Router(

@@ -18,6 +18,7 @@ from guestmux_eventd.event_terms import read_terms
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.position import Since
+from guestmux_eventd.privacy import Privacy
 from guestmux_eventd.refusal import CommandFailure, command_not_found, disabled_by_policy
 from guestmux_eventd.session_table import SessionTable
 from guestmux_eventd.stream_state import StreamState
@@ -62,6 +63,7 @@ class NativeCommands:
         policy: what may run; everything where not given.
         gate: shut while file systems are frozen.
         audit: the record of what is refused; none is kept where not given.
+        privacy: what of events does not leave the guest.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class NativeCommands:
         policy: Policy | None = None,
         gate: FreezeGate | None = None,
         audit: Audit | None = None,
+        privacy: Privacy | None = None,
     ) -> None:
         self._audit = audit
+        self._privacy = privacy or Privacy()
         self._policy = Policy() if policy is None else policy
         self._availability = Availability(sessions, agents, self._policy, gate or FreezeGate())
         self._sessions = sessions
@@ -160,7 +164,8 @@ class NativeCommands:
 
     def _schema(self, _arguments: commands.GuestQuerySchema, host: Host) -> Any:
         known = {**self._served(host.dialect), **{name: NATIVE[name] for name in self._natives(host.dialect)}}
-        return introspect(known.values(), [*EVENTS.values(), *self._agents.events().values()])
+        events = [*EVENTS.values(), *self._agents.events().values()]
+        return introspect(known.values(), map(self._privacy.described, events))
 
     def _query_commands(self, _arguments: commands.QueryCommands, host: Host) -> Any:
         return [{"name": name} for name in sorted(self._names(host.dialect))]
@@ -172,7 +177,7 @@ class NativeCommands:
         return {
             "epoch": self._log.epoch,
             "seq": self._log.last,
-            "snapshot": {"sessions": self._snapshot(host)},
+            "snapshot": {"sessions": self._privacy.cut_sessions(self._snapshot(host))},
         }
 
     def _unsubscribe(self, arguments: commands.GuestEventUnsubscribe, host: Host) -> Any:

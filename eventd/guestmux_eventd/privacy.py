@@ -82,11 +82,10 @@ class Privacy:
         cut = self.of(name, data.get("session", ""))
         return cut.apply(data) if cut else data
 
-    def cut_session(self, members: dict[str, Any]) -> dict[str, Any] | None:
-        """A session of a snapshot, which tells what SESSION_LOGIN would tell of it, and no more; None: nothing."""
-        cut = self.of("SESSION_LOGIN", members["session"])
-        left = cut.apply(members) if cut else members
-        return left and {**left, **{name: NO_USER[name] for name in NO_USER.keys() - left.keys()}}
+    def cut_sessions(self, sessions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A snapshot's sessions: each tells what its SESSION_LOGIN would tell, and no more."""
+        cut = [self.cut("SESSION_LOGIN", session) for session in sessions]
+        return [{**NO_USER, **session} for session in cut if session is not None]
 
     def described(self, event: EventType) -> EventType:
         """An event as hosts may get it: what is withheld of it, from whomever, need not be there."""

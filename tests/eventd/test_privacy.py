@@ -113,10 +113,12 @@ def test_names_without_end_are_not_remembered_without_end() -> None:
 
 
 def test_a_snapshot_tells_what_the_login_told() -> None:
-    assert privacy().cut_session(LOGIN) == LOGIN
+    assert privacy().cut_sessions([LOGIN]) == [LOGIN]
     nobody = privacy(PrivacyRule(events=["SESSION_LOGIN"], withhold=["user", "uid", "remote-host"]))
-    assert nobody.cut_session(LOGIN) == {**NO_USER, "session": "c1", "type": "tty", "class": "user"}
-    assert privacy(PrivacyRule(events=["SESSION_*"], drop=True)).cut_session(LOGIN) is None
+    assert nobody.cut_sessions([LOGIN]) == [{**NO_USER, "session": "c1", "type": "tty", "class": "user"}]
+    assert privacy(PrivacyRule(events=["SESSION_*"], users=["bob"], drop=True)).cut_sessions(
+        [LOGIN, {**LOGIN, "session": "c2"}]
+    ) == [LOGIN]
 
 
 def test_the_schema_says_what_need_not_be_there() -> None:
