@@ -16,6 +16,7 @@ from guestmux.copying import (
     CopyWatcher,
     LocalFileError,
 )
+from guestmux.cursor_file import CursorError
 from guestmux.errors import (
     CallTimeout,
     CommandDisabled,
@@ -24,6 +25,7 @@ from guestmux.errors import (
     ConnectError,
     ConnectionLost,
     GuestmuxError,
+    GuestTooOld,
     NoAddress,
     NoStreams,
     NotConnected,
@@ -31,13 +33,14 @@ from guestmux.errors import (
     StreamFailed,
     UnexpectedReply,
 )
-from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
+from guestmux.event import Beacon, Disconnected, Event, Gap, Item, Reconnected
 from guestmux.file import GuestFile
 from guestmux.forwarding import Forwarding
 from guestmux.guest import Guest, connect
 from guestmux.guest_stream import GuestStream
 from guestmux.process import Completed, ExitStatus, Process, TerminalSize
 from guestmux.schema import GuestSchema
+from guestmux.selection import SelectionError
 from guestmux.stream import EventStream
 from guestmux_protocol.addresses import AddressError
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
@@ -55,6 +58,7 @@ __version__ = VERSION
 __all__ = [
     "AddressError",
     "AgentInfo",
+    "Beacon",
     "CallTimeout",
     "ChecksumMismatch",
     "CommandDisabled",
@@ -68,6 +72,7 @@ __all__ = [
     "CopyIncomplete",
     "CopyReport",
     "CopyWatcher",
+    "CursorError",
     "Disconnected",
     "Event",
     "EventStream",
@@ -85,6 +90,7 @@ __all__ = [
     "GuestSchema",
     "GuestStream",
     "GuestTimezone",
+    "GuestTooOld",
     "GuestUser",
     "GuestmuxError",
     "Item",
@@ -100,6 +106,7 @@ __all__ = [
     "Process",
     "Reconnected",
     "RemoteError",
+    "SelectionError",
     "Session",
     "SessionInfo",
     "Snapshot",

@@ -10,90 +10,30 @@ Each guest has an event loop in a thread of its own; the methods may be called f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
-import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from guestmux import guest as asynchronous
 from guestmux.blocking_calls import GuestCalls
+from guestmux.blocking_events import EventStream
 from guestmux.blocking_stream import GuestStream
 from guestmux.blocking_transfers import TransferCalls
 from guestmux.calls import ACTIVE
-from guestmux.event import Item
 from guestmux.event_queue import MAX_EVENTS
 from guestmux.guest import CONNECT_TIMEOUT
 from guestmux.schema import GuestSchema
-from guestmux.stream import EventStream as AsyncEventStream
 from guestmux_protocol.addresses import DialAddress
-from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
+from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position
 from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-
-class EventStream:
-    """Iterate over it for events, and for what became of the stream; see `guestmux.EventStream`.
-
-    Args:
-        portal: runs what waits.
-        stream: the stream.
-        timeout: seconds after which the iteration ends; None: never.
-    """
-
-    def __init__(self, portal: BlockingPortal, stream: AsyncEventStream, timeout: float | None) -> None:
-        self._portal = portal
-        self._stream = stream
-        self._timeout = timeout
-        self._deadline: float | None = None
-
-    def __repr__(self) -> str:
-        return f"<blocking {self._stream!r}>"
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The guest's sessions when the stream began."""
-        return self._portal.call(self._stream.begin)
-
-    @property
-    def position(self) -> Position | None:
-        """The last event that came; give it as `since` to continue later."""
-        return self._stream.position
-
-    def close(self) -> None:
-        """Take no more events."""
-        self._portal.call(self._stream.aclose)
-
-    def __enter__(self) -> Self:
-        self._portal.call(self._stream.begin)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Item:
-        item = self._portal.call(self._next)
-        if item is None:
-            raise StopIteration
-        return item
-
-    async def _next(self) -> Item | None:
-        if self._timeout is not None and self._deadline is None:
-            self._deadline = anyio.current_time() + self._timeout
-        with anyio.CancelScope(deadline=float("inf") if self._deadline is None else self._deadline):
-            return await anext(self._stream, None)
-        return None
 
 
 class Guest(GuestCalls, TransferCalls):
@@ -168,11 +108,27 @@ class Guest(GuestCalls, TransferCalls):
         self,
         *patterns: str,
         since: Position | None = None,
+        durable: str | os.PathLike[str] | None = None,
+        sessions: Iterable[str] | None = None,
+        users: Iterable[str] | None = None,
+        rate: Mapping[str, float] | None = None,
+        beacon: float | None = None,
+        window: int | None = None,
         max_events: int = MAX_EVENTS,
         timeout: float | None = None,
     ) -> EventStream:
         """Subscribe to events; the iteration ends `timeout` seconds after it began. See `guestmux.Guest.events`."""
-        stream = self._guest.events(*patterns, since=since, max_events=max_events)
+        stream = self._guest.events(
+            *patterns,
+            since=since,
+            durable=durable,
+            sessions=sessions,
+            users=users,
+            rate=rate,
+            beacon=beacon,
+            window=window,
+            max_events=max_events,
+        )
         return EventStream(self._portal, stream, timeout)
 
     def ping(self, *, timeout: float | None = None) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "CommandNotFound",
     "ConnectError",
     "ConnectionLost",
+    "GuestTooOld",
     "GuestmuxError",
     "NoAddress",
     "NoStreams",
@@ -52,6 +53,10 @@ class NoAddress(GuestmuxError):
 
 class NoStreams(GuestmuxError):
     """The guest's port carries no streams: it is a `qga` port, an older eventd's, or was asked to stay with JSON."""
+
+
+class GuestTooOld(GuestmuxError):
+    """The guest's guestmux lacks what is asked for; the text names it."""
 
 
 class CommandNotFound(RemoteError):

@@ -10,11 +10,14 @@ import msgspec
 from msgspec import Struct
 
 from guestmux_protocol import messages
-from guestmux_protocol.commands import Position, Snapshot
+from guestmux_protocol.commands import Snapshot
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.json_text import decode
 
-EVENTS_LOST = "EVENTS_LOST"
+SUBSCRIPTION = "subscription"
+"""The first member of the data of a named subscription's events: its name."""
+
+_NAMED = b'{"subscription": "'
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +96,19 @@ class Event:
                 self._data = {}
         return self._data
 
+    def take_subscription(self) -> str:
+        """Take the subscription's name out of the data; empty for the unnamed one, whose events have none."""
+        if self._data is None:
+            if not self._text.startswith(_NAMED):
+                return ""
+            name, _, rest = self._text[len(_NAMED) :].partition(b'"')
+            self._text = b"{" + rest.lstrip(b", ")
+            return name.decode("ascii")
+        # Only the first member is eventd's word.
+        if next(iter(self._data), "") != SUBSCRIPTION:
+            return ""
+        return str(self._data.pop(SUBSCRIPTION))
+
     @property
     def source(self) -> str:
         """`verified`: eventd saw it itself. `claimed`: an agent says so."""
@@ -144,15 +160,37 @@ class Gap(Struct, frozen=True):
     Args:
         first: the first number that is missing; 0 where nobody knows the numbers.
         last: the last number that is missing; 0 likewise.
-        reason: the guest's word (`slow-reader`, `expired`, `new-epoch`), or `slow-consumer`: this
-            stream was not read fast enough, and what did not fit its queue was dropped.
+        reason: the guest's word (docs/events.md), or `slow-consumer`: this stream was not read fast
+            enough, and what did not fit its queue was dropped.
         count: how many were dropped here; 0 where the guest knows no number, as its filter hides some.
+        names: only events that these patterns of the stream's match are among the missing; any where empty.
     """
 
     first: int
     last: int
     reason: str
     count: int = 0
+    names: tuple[str, ...] = ()
+
+
+class Beacon(Struct, frozen=True):
+    """How the guest's side of the stream stands; for streams with `beacon`.
+
+    Args:
+        epoch: the run of eventd.
+        seq: its latest event's number; everything that the stream wants of the events before was sent.
+        agents: registered agents.
+        dropped: how many numbers EVENTS_LOST named to this stream.
+        journal: `ok`; `off`, as configured; or why the guest cannot store events now.
+        frozen: whether the guest's file systems are frozen, so that nothing is stored until the thaw.
+    """
+
+    epoch: str
+    seq: int
+    agents: int = 0
+    dropped: int = 0
+    journal: str = "ok"
+    frozen: bool = False
 
 
 class Disconnected(Struct, frozen=True):
@@ -165,12 +203,12 @@ class Reconnected(Struct, frozen=True):
     """The connection is back.
 
     Args:
-        epoch: the guest's journal.
+        epoch: the guest's run of eventd; another one than before where that began anew.
         seq: its latest event. Events that follow with a number up to this one were missed meanwhile;
             the snapshot has their effects already.
         snapshot: the sessions as they are now.
-        resumed: True when it is the journal from before, so that nothing is lost unless a Gap says so.
-            False when the guest's journal began anew.
+        resumed: True: it goes on where it was, and nothing is lost unless a Gap says so. False: the guest refused to,
+            so it begins anew behind the Gap that follows.
     """
 
     epoch: str
@@ -179,23 +217,10 @@ class Reconnected(Struct, frozen=True):
     resumed: bool
 
 
-Item = Event | Gap | Disconnected | Reconnected
+Item = Event | Gap | Beacon | Disconnected | Reconnected
 """What a stream yields."""
 
 
 def from_wire(message: messages.Event) -> Event:
     """An event as consumers get it."""
     return Event(message.name, message.data, message.seconds, message.microseconds)
-
-
-def gap_from(event: Event, after: Position) -> Gap | None:
-    """What an EVENTS_LOST means to a stream that has everything up to `after`; None: nothing."""
-    first, last = event.data.get("from"), event.data.get("to")
-    if type(first) is not int or type(last) is not int:
-        return Gap(0, 0, str(event.data.get("reason", "unknown")))
-    if event.epoch == after.epoch:
-        first = max(first, after.seq + 1)
-        if first > last:
-            return None
-    known = first <= last
-    return Gap(first if known else 0, last if known else 0, str(event.data.get("reason", "unknown")))

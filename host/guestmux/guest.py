@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
 
-from guestmux.asking import CALL_TIMEOUT, asking
+from guestmux.asking import asking
 from guestmux.backoff import Backoff
 from guestmux.calls import Calls
+from guestmux.cursor import Cursor
 from guestmux.errors import (
     CallTimeout,
-    CommandFailed,
     ConnectError,
     ConnectionLost,
-    GuestmuxError,
     NoAddress,
     NotConnected,
 )
@@ -28,24 +27,21 @@ from guestmux.fact_calls import FactCalls
 from guestmux.forward_calls import ForwardCalls
 from guestmux.freeze_calls import FreezeCalls
 from guestmux.guest_stream import GuestStream
-from guestmux.hub import EventHub
 from guestmux.link import Link, open_link
 from guestmux.power_calls import PowerCalls
 from guestmux.process_calls import ProcessCalls
+from guestmux.selection import Selection
 from guestmux.stream import EventStream
+from guestmux.subscriber import RENEW_AFTER, Subscriber
 from guestmux.transfer_calls import TransferCalls
 from guestmux.waiting import Waiting
 from guestmux_protocol.addresses import DialAddress, parse_dial_address
 from guestmux_protocol.commands import Position
-from guestmux_protocol.errors import RemoteError
 
 ADDRESS_VARIABLE = "GUESTMUX_CONNECT"
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until a guest that does not answer is given up; eventd answers in milliseconds."""
-
-RENEW_AFTER = 60.0
-"""Seconds of silence after which a subscription is renewed: behind a `qga` port the guest can restart unseen."""
 
 Answer = TypeVar("Answer")
 
@@ -76,12 +72,10 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
         self._timeout = timeout
         self._reconnect = reconnect
         self._mux = mux
-        self._renew_after = renew_after
-        self._hub = EventHub(self._unwanted)
-        self._has_unwanted = False
+        self._subscriber = Subscriber(self._request, renew_after)
+        self._hub = self._subscriber.hub
         self._link: Link | None = None
         self._changed = anyio.Event()
-        self._subscribing = anyio.Lock()
         self._over = ""
 
     def __repr__(self) -> str:
@@ -180,19 +174,40 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
         return await self._with_link(command, opened, patience)
 
     def events(
-        self, *patterns: str, since: Position | None = None, max_events: int = MAX_EVENTS
+        self,
+        *patterns: str,
+        since: Position | None = None,
+        durable: str | os.PathLike[str] | None = None,
+        sessions: Iterable[str] | None = None,
+        users: Iterable[str] | None = None,
+        rate: Mapping[str, float] | None = None,
+        beacon: float | None = None,
+        window: int | None = None,
+        max_events: int = MAX_EVENTS,
     ) -> EventStream:
-        """Subscribe to events.
+        """Subscribe to events. `sessions`, `users`, `rate`, `beacon` and `window` need a guest that has them.
 
         Args:
             patterns: globs over event names; every event by default.
             since: continue after this position instead of now.
+            durable: a file in which the stream keeps its position, and after which it continues when it is there;
+                one consumer at a time.
+            sessions: of the events that are about a session only those about these, by logind's ids.
+            users: of the events that are about a user only those about these, by name.
+            rate: pattern -> events a second of each name and session; beyond that the last comes, late.
+            beacon: seconds from one Beacon to the next.
+            window: events that the guest may send ahead of what the consumer is done with.
             max_events: how many may wait for a slow consumer; what is over is dropped and told by a Gap.
 
         Raises:
             PatternError: a pattern is none.
+            SelectionError: a bound is exceeded.
         """
-        return EventStream(self._begin, patterns or ("*",), since, max_events)
+        selection = Selection(
+            patterns or ("*",), sessions=sessions, users=users, rate=rate, beacon=beacon, window=window
+        )
+        cursor = None if durable is None else Cursor(durable)
+        return EventStream(self._subscriber, selection, since, max_events=max_events, cursor=cursor)
 
     async def open(self) -> None:
         """Connect for the first time; `connect` does.
@@ -225,7 +240,7 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
 
     async def _serve(self, link: Link) -> str:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep_subscribed, link)
+            tasks.start_soon(self._subscriber.run, link)
             reason = await link.run()
             tasks.cancel_scope.cancel()
         return reason
@@ -249,14 +264,10 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
             except ConnectError as error:
                 logger.debug("%s", error)
 
-    def _unwanted(self) -> None:
-        if not self._has_unwanted:
-            self._has_unwanted = True
-            self._notify()
-
     def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+        self._subscriber.changed()
 
     def _end(self, reason: str) -> None:
         """No connection will be made any more."""
@@ -298,59 +309,6 @@ class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeC
             if self._link is not None and self._link.ready:
                 return self._link
             await self._changed.wait()
-
-    async def _begin(self, stream: EventStream) -> None:
-        self._hub.add(stream)
-        while not stream.begun:
-            try:
-                await self._subscribe()
-            except ConnectionLost as error:
-                # Subscribing twice does no harm, so it is tried again on the next connection.
-                logger.debug("%s: %s", self.address, error)
-
-    async def _subscribe(self) -> None:
-        async with self._subscribing:
-            try:
-                await self._send_subscription(resume=True)
-            except CommandFailed:
-                # The guest may be back at an earlier state of its memory, where our position is not yet.
-                if not self._hub.can_restart:
-                    raise
-                await self._send_subscription(resume=False)
-
-    async def _send_subscription(self, *, resume: bool) -> None:
-        convert, arguments = self._hub.on_subscribed(resume=resume), self._hub.arguments(resume=resume)
-        await self._request("guest-event-subscribe", arguments, CALL_TIMEOUT, convert)
-
-    async def _keep_subscribed(self, link: Link) -> None:
-        """Subscribe again when the guest forgot, or was silent for long."""
-        received = -1
-        while True:
-            changed = self._changed
-            quiet = link.received == received and not link.blocked
-            if self._hub.streams and (self._hub.interrupted or quiet):
-                await self._renew(link, self._subscribe)
-            elif self._has_unwanted and not self._hub.streams:
-                await self._renew(link, self._unsubscribe)
-            self._has_unwanted = False
-            received = link.received
-            with anyio.move_on_after(self._renew_after):
-                await changed.wait()
-
-    async def _unsubscribe(self) -> None:
-        async with self._subscribing:
-            if not self._hub.streams:
-                await self._request("guest-event-unsubscribe", {}, CALL_TIMEOUT)
-
-    async def _renew(self, link: Link, renew: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await renew()
-        except CallTimeout:
-            link.end("the guest stopped answering")
-        except (ConnectionLost, NotConnected) as error:
-            logger.debug("%s: %s", self.address, error)
-        except (GuestmuxError, RemoteError) as error:
-            self._hub.end(error)
 
 
 @asynccontextmanager

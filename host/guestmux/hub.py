@@ -1,109 +1,112 @@
-"""All streams of one guest as one subscription: the guest keeps only one for a connection."""
+"""All streams of one guest, and which subscription feeds each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-from weakref import WeakSet
+from itertools import count
 
-import msgspec
-
-from guestmux.errors import GuestmuxError, UnexpectedReply
+from guestmux.errors import GuestmuxError
 from guestmux.event import SizedEvent
 from guestmux.stream import EventStream
-from guestmux_protocol.commands import Position, Subscription
+from guestmux.stream_group import StreamGroup
 from guestmux_protocol.errors import RemoteError
-from guestmux_protocol.patterns import MAX_PATTERNS
 
 
 class EventHub:
-    """The streams. Held weakly: one that its consumer dropped is gone.
+    """The streams of a guest.
+
+    Those that want only names share the unnamed subscription. One that has wishes of its own, or begins at a position
+    while others are there, has a subscription of its own, so that nobody hears what is said to it.
 
     Args:
-        on_unwanted: called for an event that came though there is no stream any more.
+        on_unwanted: called with a subscription's name when an event came by it though it feeds no stream any more.
     """
 
-    def __init__(self, on_unwanted: Callable[[], None]) -> None:
-        self._streams: WeakSet[EventStream] = WeakSet()
+    def __init__(self, on_unwanted: Callable[[str], None]) -> None:
+        self.shared = StreamGroup()
+        self._own: dict[str, StreamGroup] = {}
+        self._numbers = count(1)
+        self._names_in_use = False
         self._on_unwanted = on_unwanted
         self._latest = 0
 
     def __repr__(self) -> str:
-        return f"<EventHub {len(self._streams)} streams>"
+        return f"<EventHub {self.groups}>"
 
     @property
-    def streams(self) -> list[EventStream]:
-        """Those that take events."""
-        return [stream for stream in self._streams if stream.alive]
+    def groups(self) -> list[StreamGroup]:
+        """Those that feed a stream."""
+        return [group for group in (self.shared, *self._own.values()) if group.streams]
 
     @property
-    def interrupted(self) -> bool:
-        """Whether the guest has to be asked again, because it forgot."""
-        return any(stream.interrupted for stream in self.streams)
-
-    @property
-    def can_restart(self) -> bool:
-        """Whether no stream asks for a position of its consumer's choice."""
-        return all(stream.begun for stream in self.streams)
-
-    def add(self, stream: EventStream) -> None:
-        """Have a stream take part in the next subscription."""
-        self._streams.add(stream)
-
-    def arguments(self, *, resume: bool = True) -> dict[str, Any]:
-        """The arguments of the subscription that serves every stream, from where they are or from now on."""
-        patterns = sorted({pattern for stream in self.streams for pattern in stream.wanted.patterns})
-        arguments: dict[str, Any] = {"events": patterns if len(patterns) <= MAX_PATTERNS else ["*"]}
-        since = self._since() if resume else None
-        return arguments if since is None else {**arguments, "since": msgspec.to_builtins(since)}
-
-    def on_subscribed(self, *, resume: bool = True) -> Callable[[Any], None]:
-        """What takes the reply to a subscription made now; see `arguments`."""
-        streams = self.streams
-
-        def subscribed(untrusted_value: Any) -> None:
-            try:
-                answer = msgspec.convert(untrusted_value, Subscription)
-            except msgspec.ValidationError as error:
-                raise UnexpectedReply(f"the guest's answer to guest-event-subscribe: {error}") from error
-            for stream in streams:
-                stream.subscribed(answer, resume=resume)
-
-        return subscribed
+    def named(self) -> list[StreamGroup]:
+        """The subscriptions with a name, those that feed no stream any more included."""
+        return list(self._own.values())
 
     @property
     def settled(self) -> int:
         """The event up to which every consumer is done; 0 where there is none."""
-        settled = [seq for stream in self.streams if stream.begun and (seq := stream.settled) is not None]
+        settled = [seq for group in self.groups if (seq := group.settled) is not None]
         return min(settled, default=self._latest)
+
+    def add(self, stream: EventStream) -> StreamGroup:
+        """Place a stream that is to begin; gives where."""
+        group = self.shared
+        if not stream.selection.is_plain or (stream.is_to_continue and group.streams):
+            group = StreamGroup(str(next(self._numbers)))
+            self._own[group.name] = group
+            self._names_in_use = True
+        group.add(stream)
+        return group
+
+    def remove(self, stream: EventStream) -> None:
+        """Forget a stream that could not begin."""
+        for group in (self.shared, *self._own.values()):
+            group.remove(stream)
+
+    def share(self, group: StreamGroup) -> None:
+        """Have the streams of a subscription that the guest cannot have share the unnamed one."""
+        del self._own[group.name]
+        for stream in group.streams:
+            self.shared.add(stream)
+
+    def take_deserted(self) -> list[str]:
+        """Forget the subscriptions that feed no stream any more, but the unnamed one; gives their names."""
+        deserted = [name for name, group in self._own.items() if not group.streams]
+        for name in deserted:
+            del self._own[name]
+        return deserted
 
     def dispatch(self, events: Sequence[SizedEvent]) -> None:
         """Give events to every stream that wants them."""
-        streams = self.streams
-        for stream in streams:
-            stream.feed(events)
-        self._latest = events[-1][0].seq or self._latest
-        if not streams:
-            self._on_unwanted()
+        if self._names_in_use:
+            for name, batch in _by_subscription(events):
+                self._feed(name, batch)
+        else:
+            self._feed("", events)
+        # A late event has a lower number than what came before.
+        self._latest = max(events[-1][0].seq or 0, self._latest)
 
     def disconnected(self, reason: str) -> None:
-        """Tell every stream that the guest is gone, or forgot the subscription."""
-        for stream in self.streams:
-            stream.disconnected(reason)
+        """Tell every stream that the guest is gone, or forgot the subscriptions."""
+        self._latest = 0
+        for group in self.groups:
+            group.disconnected(reason)
 
     def end(self, error: GuestmuxError | RemoteError) -> None:
         """End every stream."""
-        for stream in self.streams:
-            stream.end(error)
+        for group in self.groups:
+            group.end(error)
 
-    def _since(self) -> Position | None:
-        """The earliest position of a stream; a later stream passes over what it had."""
-        streams = [stream for stream in self.streams if stream.position is not None]
-        current = {stream.position.epoch for stream in streams if stream.begun and stream.position}
-        positions = [stream.position for stream in streams if stream.position is not None]
+    def _feed(self, name: str, events: Sequence[SizedEvent]) -> None:
+        group = self._own.get(name) if name else self.shared
+        if group is None or not group.feed(events):
+            self._on_unwanted(name)
 
-        def age(position: Position) -> tuple[bool, int]:
-            # To a position in another journal the guest answers with all that it has.
-            return position.epoch in current, position.seq
 
-        return min(positions, key=age, default=None)
+def _by_subscription(events: Sequence[SizedEvent]) -> list[tuple[str, list[SizedEvent]]]:
+    """Events by the subscription that they came by, each in its order."""
+    batches: dict[str, list[SizedEvent]] = {}
+    for event in events:
+        batches.setdefault(event[0].take_subscription(), []).append(event)
+    return list(batches.items())

@@ -168,7 +168,7 @@ class MuxTalk:
     def _take_events(self, frames: list[EventFrame]) -> None:
         if events := self._read_events(frames):
             self._on_events(events)
-            self._latest = frames[-1].seq or self._latest
+            self._latest = max(self._latest, frames[-1].seq)
             self._plan_to_acknowledge()
 
     def _read_events(self, frames: list[EventFrame]) -> list[SizedEvent]:

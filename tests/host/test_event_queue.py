@@ -13,7 +13,7 @@ def event(seq: int) -> Event:
 
 
 def drain(queue: EventQueue) -> list[object]:
-    return [queue.take() for _ in range(len(queue))]
+    return [queue.take()[0] for _ in range(len(queue))]
 
 
 def test_keeps_the_order() -> None:
@@ -37,7 +37,7 @@ def test_takes_events_again_when_there_is_room() -> None:
     queue = EventQueue(max_events=2)
     for seq in range(1, 5):
         queue.put(event(seq), 10)
-    assert queue.take() == event(1)
+    assert queue.take() == (event(1), None)
     queue.put(event(5), 10)
     queue.put(event(6), 10)
     assert drain(queue) == [event(2), Gap(3, 4, SLOW_CONSUMER, 2), event(5), Gap(6, 6, SLOW_CONSUMER, 1)]

@@ -177,7 +177,7 @@ async def test_resumes_after_the_guest_restarted(
         items += await take(stream, 1)
     assert names(items) == ["SESSION_LOGIN", "Disconnected", "Reconnected", "Gap", "SESSION_LOCK"]
     assert isinstance(items[2], guestmux.Reconnected)
-    assert not items[2].resumed
+    assert (items[2].resumed, items[2].epoch) == (True, "epoch-1+"), "what is lost is told"
 
 
 @CONCURRENT
@@ -188,12 +188,13 @@ async def test_a_guest_that_went_back_in_time(guest: guestmux.Guest, standin: St
             standin.emit("SESSION_LOCK")
         del standin.journal[1:]
         standin.restart()
-        items = await take(stream, 5)
+        items = await take(stream, 6)
         standin.emit("SESSION_UNLOCK")
         items += await take(stream, 1)
-    assert names(items)[3:] == ["Disconnected", "Reconnected", "SESSION_UNLOCK"]
+    assert names(items)[3:] == ["Disconnected", "Reconnected", "Gap", "SESSION_UNLOCK"]
     assert isinstance(items[4], guestmux.Reconnected)
     assert not items[4].resumed
+    assert items[5] == guestmux.Gap(0, 0, "rolled-back")
 
 
 @QGA_ONLY
@@ -218,7 +219,7 @@ async def test_a_guest_that_fell_silent_is_given_up(
     await guest.open()
     keeper = asyncio.create_task(guest.keep())
     async with guest.events() as stream:
-        monkeypatch.setattr("guestmux.guest.CALL_TIMEOUT", 0.02)
+        monkeypatch.setattr("guestmux.subscriber.CALL_TIMEOUT", 0.02)
         subscribe = standin.commands["guest-event-subscribe"]
         standin.commands["guest-event-subscribe"] = lambda _: SILENCE
         [disconnected] = await take(stream, 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import anyio
 import click
+from msgspec import to_builtins
 
 from guestmux.cli import exits
 from guestmux.cli.completing import complete_events
 from guestmux.cli.options import SECONDS, as_json, connecting, talk
 from guestmux.cli.output import clean, say, say_json, warn
 from guestmux.cli.usage import examples
-from guestmux.event import Disconnected, Event, Gap, Item, Reconnected
+from guestmux.event import Beacon, Disconnected, Event, Gap, Item, Reconnected
 from guestmux.guest import Guest
 from guestmux.stream import EventStream
 from guestmux_protocol.commands import Position
@@ -110,26 +111,36 @@ def _value(value: object) -> str:
     return encode(value).decode("ascii")
 
 
-def _notice(item: Gap | Disconnected | Reconnected) -> str:
-    if isinstance(item, Gap):
-        which = f"events {item.first} to {item.last}" if item.last else "some events"
-        return f"{which} are lost: {item.reason}"
-    if isinstance(item, Disconnected):
-        return f"disconnected: {item.reason}"
-    return f"reconnected{'' if item.resumed else '; the guest numbers its events anew'}"
+def _notice(item: Gap | Beacon | Disconnected | Reconnected) -> str:
+    match item:
+        case Gap():
+            which = f"events {item.first} to {item.last}" if item.last else "some events"
+            names = f" ({' '.join(item.names)})" if item.names else ""
+            return f"{which}{names} are lost: {item.reason}"
+        case Beacon():
+            frozen = ", file systems are frozen" if item.frozen else ""
+            return f"beacon: at event {item.seq}, journal {item.journal}, {item.agents} agents{frozen}"
+        case Disconnected():
+            return f"disconnected: {item.reason}"
+        case Reconnected():
+            return f"reconnected{'' if item.resumed else '; the guest refuses to go on where it was'}"
 
 
 def _show_json(item: Item) -> None:
-    if isinstance(item, Event):
-        timestamp = {"seconds": item.seconds, "microseconds": item.microseconds}
-        say_json({"event": item.name, "data": item.data, "timestamp": timestamp})
-    elif isinstance(item, Gap):
-        say_json({"stream": "gap", "from": item.first, "to": item.last, "reason": item.reason})
-    elif isinstance(item, Disconnected):
-        say_json({"stream": "disconnected", "reason": item.reason})
-    else:
-        position = {"epoch": item.epoch, "seq": item.seq, "resumed": item.resumed}
-        say_json({"stream": "reconnected", **position, "sessions": item.snapshot.sessions})
+    match item:
+        case Event():
+            timestamp = {"seconds": item.seconds, "microseconds": item.microseconds}
+            say_json({"event": item.name, "data": item.data, "timestamp": timestamp})
+        case Gap():
+            names = {"names": item.names} if item.names else {}
+            say_json({"stream": "gap", "from": item.first, "to": item.last, "reason": item.reason, **names})
+        case Beacon():
+            say_json({"stream": "beacon", **to_builtins(item)})
+        case Disconnected():
+            say_json({"stream": "disconnected", "reason": item.reason})
+        case Reconnected():
+            position = {"epoch": item.epoch, "seq": item.seq, "resumed": item.resumed}
+            say_json({"stream": "reconnected", **position, "sessions": item.snapshot.sessions})
 
 
 def _show_snapshot(stream: EventStream, as_json: bool) -> None:

@@ -1,0 +1,123 @@
+"""The streams that one subscription at the guest feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakSet
+
+import msgspec
+
+from guestmux.errors import GuestmuxError, UnexpectedReply
+from guestmux.event import SUBSCRIPTION, SizedEvent
+from guestmux.stream import EventStream
+from guestmux_protocol.commands import Position, Subscription
+from guestmux_protocol.errors import RemoteError
+from guestmux_protocol.patterns import MAX_PATTERNS
+
+
+class StreamGroup:
+    """Streams, held weakly: one that its consumer dropped is gone. With a name it has one at most.
+
+    Args:
+        name: the subscription's; empty for the one that streams share.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self._streams: WeakSet[EventStream] = WeakSet()
+        self._exact = True
+
+    def __repr__(self) -> str:
+        return f"<StreamGroup {self.name} {len(self._streams)} streams>"
+
+    @property
+    def streams(self) -> list[EventStream]:
+        """Those that take events."""
+        return [stream for stream in self._streams if stream.alive]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the guest has to be asked again, because it forgot."""
+        return any(stream.interrupted for stream in self.streams)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether every stream may go on with the present where the guest refuses its position."""
+        return all(stream.can_restart for stream in self.streams)
+
+    def add(self, stream: EventStream) -> None:
+        """Have a stream take part in the next subscription."""
+        self._streams.add(stream)
+
+    def remove(self, stream: EventStream) -> None:
+        """Have a stream take part no more."""
+        self._streams.discard(stream)
+
+    def arguments(self, *, resume: bool = True) -> dict[str, Any]:
+        """The arguments of the subscription that serves every stream, from where they are or from now on."""
+        patterns = sorted(
+            {pattern for stream in self.streams for pattern in stream.selection.wanted.patterns}
+        )
+        self._exact = len(patterns) <= MAX_PATTERNS
+        arguments: dict[str, Any] = {"events": patterns if self._exact else ["*"]}
+        if self.name:
+            arguments[SUBSCRIPTION] = self.name
+        for stream in self.streams:
+            arguments.update(stream.selection.own)
+        since = self._since() if resume else None
+        return arguments if since is None else {**arguments, "since": msgspec.to_builtins(since)}
+
+    def on_subscribed(self, *, resume: bool = True) -> Callable[[Any], None]:
+        """What takes the reply to a subscription made now; see `arguments`."""
+        streams = self.streams
+
+        def subscribed(untrusted_value: Any) -> None:
+            try:
+                answer = msgspec.convert(untrusted_value, Subscription)
+            except msgspec.ValidationError as error:
+                raise UnexpectedReply(f"the guest's answer to guest-event-subscribe: {error}") from error
+            for stream in streams:
+                stream.subscribed(answer, resume=resume)
+
+        return subscribed
+
+    @property
+    def settled(self) -> int | None:
+        """The event up to which every consumer is done; None: with all that came."""
+        settled = [seq for stream in self.streams if stream.begun and (seq := stream.settled) is not None]
+        return min(settled, default=None)
+
+    def acknowledgement(self) -> int | None:
+        """What is to be acknowledged now, where the guest counts; None: nothing."""
+        taken = [stream.window.take() for stream in self.streams if stream.window]
+        return next((seq for seq in taken if seq is not None), None)
+
+    def feed(self, events: Sequence[SizedEvent]) -> bool:
+        """Give events to every stream. False: there is none any more."""
+        streams = self.streams
+        for stream in streams:
+            stream.feed(events, exact=self._exact)
+        return bool(streams)
+
+    def disconnected(self, reason: str) -> None:
+        """Tell every stream that the guest is gone, or forgot the subscription."""
+        for stream in self.streams:
+            stream.disconnected(reason)
+
+    def end(self, error: GuestmuxError | RemoteError) -> None:
+        """End every stream."""
+        for stream in self.streams:
+            stream.end(error)
+
+    def _since(self) -> Position | None:
+        """The earliest position of a stream; a later stream passes over what it had."""
+        places = [(stream, reached) for stream in self.streams if (reached := stream.reached) is not None]
+        known = {reached.epoch for stream, reached in places if stream.begun}
+
+        def age(place: tuple[EventStream, Position]) -> tuple[bool, int]:
+            # To a position that it knows nothing of the guest answers with all that it has.
+            _, reached = place
+            return reached.epoch in known, reached.seq
+
+        return min(places, key=age)[1] if places else None
