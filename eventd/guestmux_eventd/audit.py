@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from guestmux_eventd.agent_table import Agent
+from guestmux_eventd.call_log import CallLog
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.token_bucket import TokenBucket
@@ -42,10 +43,12 @@ class Audit:
 
     Args:
         clock: a monotonic clock, in seconds.
+        calls: counts what is called in sessions, for their users to see.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, calls: CallLog | None = None) -> None:
         self.clock = clock
+        self._calls = calls
         self._buckets = {weight: TokenBucket(rate, burst, clock) for weight, (rate, burst) in RATES.items()}
         self._left_out: dict[Weight, Counter[str]] = {weight: Counter() for weight in RATES}
 
@@ -67,6 +70,8 @@ class Audit:
             outcome: `done`, `failed` or `cancelled`.
             seconds: how long it took.
         """
+        if self._calls is not None and agent.session not in (SYSTEM, BACKEND):
+            self._calls.add(agent.identity.uid, agent.session, command, outcome, caller.port)
         if not is_privileged(agent, command):
             return
         if not self._admit("use" if _is_use(command) else "call", command):

@@ -16,9 +16,11 @@ import msgspec
 from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.backend import LinksWithBackend, QemuGaBackend
+from guestmux_eventd.call_log import CallLog
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.channel_links import ChannelLinks
 from guestmux_eventd.config import Config, PortConfig, backend_address
+from guestmux_eventd.disclosure import Disclosure
 from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.event_history import EventHistory
 from guestmux_eventd.event_intake import NOT_AN_EVENT
@@ -41,6 +43,7 @@ from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.privacy import Privacy, whose_in
 from guestmux_eventd.router import Router
+from guestmux_eventd.sent_record import SentRecord
 from guestmux_eventd.session_table import Emission, SessionTable
 from guestmux_eventd.stream_state import StreamState
 from guestmux_eventd.systemd_source import SystemdSource
@@ -94,7 +97,9 @@ class Daemon:
         self._links = BusLinks()
         address = backend_address(config)
         self._backend = QemuGaBackend(address, self._agents, self._changes) if address else None
-        policy, gate, audit = Policy(config.policy), FreezeGate(), Audit()
+        self._sent, calls = SentRecord(self._log), CallLog()
+        self._disclosure = Disclosure(self._log, self._sessions, self._sent, calls)
+        policy, gate, audit = Policy(config.policy), FreezeGate(), Audit(calls=calls)
         gate.watch(HeldLog().hold)
         gate.watch(self._history.follow_freeze)
         gate.before_freezing(self._history.pause)
@@ -169,8 +174,8 @@ class Daemon:
         limits = Limits(message_bytes=self._config.max_message)
         return QmpDialect(limits) if config.dialect == "qmp" else QgaDialect(limits)
 
-    def _feed(self) -> EventFeed:
-        return EventFeed(self._history, self._state, self._hosts)
+    def _feed(self, port: str, dialect: str) -> EventFeed:
+        return EventFeed(self._history, self._state, self._hosts, receiver=self._sent.to(port, dialect))
 
     async def _follow_network(self) -> None:
         try:
@@ -223,6 +228,7 @@ class Daemon:
             self._publish,
             self._config.emit_rate,
             self._privacy,
+            self._disclosure,
         )
         try:
             async with anyio.create_task_group() as tasks:

@@ -13,6 +13,7 @@ from guestmux_eventd.event_terms import Terms
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.position import Since
 from guestmux_eventd.refusal import CommandFailure
+from guestmux_eventd.sent_record import Receiver
 from guestmux_eventd.stream_state import StreamState
 from guestmux_eventd.subscription import Subscription
 from guestmux_protocol.patterns import MAX_PATTERNS, EventFilter
@@ -29,6 +30,7 @@ class EventFeed:
         state: what beacons tell.
         hosts: told when the host changes what it wants.
         now: a monotonic clock, in seconds; the event loop's.
+        receiver: puts its subscriptions on record.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class EventFeed:
         state: StreamState,
         hosts: Hosts,
         now: Callable[[], float] = time.monotonic,
+        receiver: Receiver | None = None,
     ) -> None:
+        self._receiver = receiver
         self._history = history
         self._state = state
         self._hosts = hosts
@@ -80,7 +84,10 @@ class EventFeed:
         """
         if terms.name not in self._subscriptions and len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise CommandFailure(f"{MAX_SUBSCRIPTIONS} subscriptions of one host are all that there may be")
-        self._subscriptions[terms.name] = Subscription(self._history, self._state, terms, since, self._now)
+        subscription = Subscription(self._history, self._state, terms, since, self._now)
+        self._closed(self._subscriptions.get(terms.name))
+        self._subscriptions[terms.name] = subscription
+        self._opened(subscription)
         self._changed()
 
     def unsubscribe(self, patterns: Iterable[str] | None, name: str = "") -> None:
@@ -90,15 +97,23 @@ class EventFeed:
             return
         if patterns is not None:
             subscription.forget(patterns)
+            self._opened(subscription)
         if patterns is None or not subscription.terms.wanted.patterns:
             del self._subscriptions[name]
+            self._closed(subscription)
         self._changed()
 
     def clear(self) -> None:
         """End all subscriptions."""
         if self._subscriptions:
+            self.close()
             self._subscriptions.clear()
             self._changed()
+
+    def close(self) -> None:
+        """The connection is over."""
+        for subscription in self._subscriptions.values():
+            self._closed(subscription)
 
     def acknowledge(self, seq: int, name: str | None = None) -> None:
         """The host is done with everything up to an event, in one subscription or in all."""
@@ -150,6 +165,14 @@ class EventFeed:
         """Have the others be next."""
         if len(self._subscriptions) > 1:
             self._subscriptions[name] = self._subscriptions.pop(name)
+
+    def _opened(self, subscription: Subscription) -> None:
+        if self._receiver:
+            self._receiver.opened(subscription)
+
+    def _closed(self, subscription: Subscription | None) -> None:
+        if self._receiver and subscription:
+            self._receiver.closed(subscription)
 
     def _changed(self) -> None:
         self.wake()

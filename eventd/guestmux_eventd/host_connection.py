@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 
 from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.host_session import Dialect, HostSession
@@ -25,7 +26,7 @@ class HostConnection:
         dialect: makes what is spoken at first; each time anew, with a greeting of its own.
         natives: eventd's own commands.
         router: the way to the agents'.
-        events: makes the feed of events; each dialect has one of its own.
+        events: makes the feed of events for a port and a dialect; each dialect has one of its own.
         hosts: where the connection is entered while it lasts.
     """
 
@@ -38,7 +39,7 @@ class HostConnection:
         dialect: Callable[[], Dialect],
         natives: NativeCommands,
         router: Router,
-        events: Callable[[], EventFeed],
+        events: Callable[[str, str], EventFeed],
         hosts: Hosts,
     ) -> None:
         self._pipe = pipe
@@ -69,13 +70,15 @@ class HostConnection:
     async def _speak_json(self, early: bytes) -> bool:
         """Whether the host goes over to mux."""
         dialect = self._dialect()
-        return await HostSession(
-            self._pipe, dialect, self._natives, self._router, self._events(), self._hosts, early
-        ).run()
+        with closing(self._events(self._pipe.name, dialect.name)) as feed:
+            return await HostSession(
+                self._pipe, dialect, self._natives, self._router, feed, self._hosts, early
+            ).run()
 
     async def _speak_mux(self) -> bytes | None:
         """What the host sent behind the end of mux; None where the connection has to end with it."""
-        end = await MuxSession(self._pipe, self._natives, self._router, self._events(), self._hosts).run()
+        with closing(self._events(self._pipe.name, "mux")) as feed:
+            end = await MuxSession(self._pipe, self._natives, self._router, feed, self._hosts).run()
         if end.violation:
             # What is still on its way may be content; only where that is masked it is no danger to read on.
             goes_on = self._pipe.outlived

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.channels import Channels
+from guestmux_eventd.disclosure import Disclosure
 from guestmux_eventd.event_intake import MAX_EVENT_BYTES, EventIntake
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
@@ -16,6 +17,7 @@ from guestmux_eventd.privacy import Privacy
 from guestmux_eventd.refusal import (
     DENIED,
     NOT_REGISTERED,
+    UNSUPPORTED,
     Refusal,
 )
 from guestmux_eventd.registration import Declaration, read_declaration
@@ -58,6 +60,7 @@ class Manager:
         publish: takes the events that registrations are.
         emit_rate: events a second that one agent may emit.
         privacy: what of their events does not leave the guest.
+        disclosure: shows users what left about them.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Manager:
         publish: Publish,
         emit_rate: float = EMIT_RATE,
         privacy: Privacy | None = None,
+        disclosure: Disclosure | None = None,
     ) -> None:
         self._bus = bus
         self._agents = agents
@@ -81,6 +85,7 @@ class Manager:
         self._publish = publish
         self._emit_rate = emit_rate
         self._intake = EventIntake(log, emit_rate, privacy)
+        self._disclosure = disclosure
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: dict[str, TokenBucket] = {}
         self._told: dict[str, object] = {}
@@ -95,6 +100,8 @@ class Manager:
                 "Emit": ("sa{sv}", "t", self._emit),
                 "AcquireChannel": ("oa{sv}", "ha{sv}", self._acquire_channel),
                 "ListAgents": ("", "a(sss)", self._list_agents),
+                "ListSent": ("tu", "aa{sv}a{sv}", self._list_sent),
+                "ListCalls": ("", "aa{sv}", self._list_calls),
             },
             properties={
                 "Version": Property("s", lambda: VERSION),
@@ -243,14 +250,39 @@ class Manager:
 
     async def _list_agents(self, call: IncomingCall) -> Results:
         """Session, name and version of the caller's own agents; to root those of all."""
+        uid = await self._uid_of(call.sender)
+        shown = [agent for agent in self._agents if uid in (0, agent.identity.uid)]
+        return ([[agent.session, agent.name, agent.version] for agent in shown],)
+
+    async def _list_sent(self, call: IncomingCall) -> Results:
+        """The events about the caller that were sent to hosts; to root those about anybody and nobody."""
+        after, limit = call.body
+        uid = await self._uid_of(call.sender)
         try:
-            uid = (await identify(self._bus, call.sender)).uid
+            return self._shown().events(uid, after, limit)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+
+    async def _list_calls(self, call: IncomingCall) -> Results:
+        """What hosts called in the caller's sessions; to root in all."""
+        uid = await self._uid_of(call.sender)
+        try:
+            return (self._shown().calls(uid),)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+
+    def _shown(self) -> Disclosure:
+        if self._disclosure is None:
+            raise Refusal(UNSUPPORTED, "no record is kept here")
+        return self._disclosure
+
+    async def _uid_of(self, sender: str) -> int:
+        try:
+            return (await identify(self._bus, sender)).uid
         except BusError as error:
             raise MethodError(
                 f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
             ) from error
-        shown = [agent for agent in self._agents if uid in (0, agent.identity.uid)]
-        return ([[agent.session, agent.name, agent.version] for agent in shown],)
 
     def _emit(self, call: IncomingCall) -> Results:
         untrusted_name, untrusted_data = call.body

@@ -11,6 +11,7 @@ from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.journal.journal import Journal
+from guestmux_eventd.sent_record import SentRecord
 from guestmux_eventd.stream_state import StreamState
 
 
@@ -30,7 +31,9 @@ class Feeds:
         self.gate = FreezeGate()
         self.history = EventHistory(log, journal)
         self.state = StreamState(self.history, agents or AgentTable(), self.gate)
+        self.sent = SentRecord(log)
         self._clock = {} if now is None else {"now": now}
 
-    def __call__(self) -> EventFeed:
-        return EventFeed(self.history, self.state, self.hosts, **self._clock)
+    def __call__(self, port: str = "", dialect: str = "") -> EventFeed:
+        receiver = self.sent.to(port, dialect)
+        return EventFeed(self.history, self.state, self.hosts, receiver=receiver, **self._clock)
