@@ -262,7 +262,7 @@ class EventStream:
         self._numbering.present = latest.epoch
         self._interrupted = False
         if self.window is not None:
-            self.window.reset()
+            self.window.reset(self._numbering.seq)
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone, or the guest forgot the subscription."""
@@ -369,4 +369,4 @@ class EventStream:
     def _tell(self, gap: Gap, breaks: bool) -> None:
         self._notice(gap, self._numbering.position)
         if breaks and self.window is not None:
-            self.window.reset()
+            self.window.reset(self._numbering.seq)

@@ -42,6 +42,6 @@ class Window:
         self._count, self._acknowledged = 0, self._settled
         return self._acknowledged
 
-    def reset(self) -> None:
-        """Begin anew: the guest knows nothing of what was acknowledged, or numbers begin anew."""
-        self._count = self._settled = self._acknowledged = 0
+    def reset(self, base: int) -> None:
+        """Begin anew behind a number: the guest knows nothing of what was acknowledged, or numbers begin anew."""
+        self._count, self._settled, self._acknowledged = 0, base, base

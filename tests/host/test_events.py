@@ -15,6 +15,7 @@ from guestmux.guest import Guest
 from guestmux_protocol.addresses import parse_dial_address
 from guestmux_protocol.messages import Event, encode_event
 from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
+from tests.support.streams import names, take
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +23,6 @@ CONCURRENT = pytest.mark.parametrize("dialect", ["mux", "qmp"])
 JSON_ONLY = pytest.mark.parametrize("dialect", ["qmp", "qga"])
 MUX_ONLY = pytest.mark.parametrize("dialect", ["mux"])
 QGA_ONLY = pytest.mark.parametrize("dialect", ["qga"])
-
-
-async def take(stream: guestmux.EventStream, count: int) -> list[guestmux.Item]:
-    return [await anext(stream) for _ in range(count)]
-
-
-def names(items: list[guestmux.Item]) -> list[str]:
-    return [item.name if isinstance(item, guestmux.Event) else type(item).__name__ for item in items]
 
 
 async def test_a_stream_begins_with_a_snapshot(guest: guestmux.Guest, standin: StandInGuest) -> None:

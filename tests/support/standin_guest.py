@@ -55,8 +55,10 @@ class StandInGuest:
         opened: all streams that came, by command.
         mux: the connection once it speaks mux.
         can_mux: whether a host may go over.
-        journal: the events so far, all of one epoch.
-        epoch: the journal's identity.
+        can_name: whether it knows more than the unnamed subscription.
+        journal: the events so far, numbered from 1.
+        epoch: the run that goes on; earlier ones of the same journal are known.
+        subscriptions: the arguments of each, by name.
     """
 
     def __init__(self, path: Path, dialect: str) -> None:
@@ -70,10 +72,12 @@ class StandInGuest:
         self.opened: dict[str, list[StandInStream]] = defaultdict(list)
         self.mux: StandInMux | None = None
         self.can_mux = dialect == "mux"
+        self.can_name = True
+        self.subscriptions: dict[str, dict[str, Any]] = {}
+        self._epochs = {self.epoch}
         self._new_dialect = DIALECTS[dialect]
         self._dialect = self._new_dialect()
         self._writer: asyncio.StreamWriter | None = None
-        self._wanted: EventFilter | None = None
         self._server: asyncio.Server | None = None
         self._came = anyio.Event()
         self.commands: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -84,12 +88,13 @@ class StandInGuest:
             "guest-query-schema": lambda _: introspect([*NATIVE.values(), *SESSION.values()], []),
             "guest-event-subscribe": self._subscribe,
             "guest-event-unsubscribe": self._unsubscribe,
+            "guest-event-ack": lambda _: {},
             UPGRADE: self._upgrade,
         }
 
     @property
     def subscribed(self) -> bool:
-        return self._wanted is not None
+        return bool(self.subscriptions)
 
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, self.path)
@@ -119,37 +124,63 @@ class StandInGuest:
         body = {"epoch": self.epoch, "seq": seq, "source": "verified", **data}
         event = Event(name, body, 1_700_000_000 + seq, 500_000)
         self.journal.append(event)
-        if self._wanted is not None and name in self._wanted:
-            self.send_event(event)
+        for subscription, arguments in self.subscriptions.items():
+            if name in EventFilter(arguments["events"]):
+                self.send_event(event, subscription)
         return seq
 
-    def send_event(self, event: Event) -> None:
+    @staticmethod
+    def event(name: str, data: dict[str, Any]) -> Event:
+        """An event that is in no journal."""
+        return Event(name, data, 0, 0)
+
+    def send_event(self, event: Event, subscription: str = "") -> None:
+        if subscription:
+            data = {"subscription": subscription, **event.data}
+            event = Event(event.name, data, event.seconds, event.microseconds)
         if self.mux is not None:
             self.mux.event(event)
         else:
             self.send(encode_event(event))
 
-    def lose(self, first: int, last: int, reason: str) -> None:
-        data = {"epoch": self.epoch, "seq": last, "source": "verified"}
-        self.send_event(Event("EVENTS_LOST", {**data, "from": first, "to": last, "reason": reason}, 0, 0))
+    def lose(
+        self,
+        first: int,
+        last: int,
+        reason: str,
+        *,
+        stands: int | None = None,
+        subscription: str = "",
+        **more: Any,
+    ) -> None:
+        data = {"epoch": self.epoch, "seq": last if stands is None else stands, "source": "verified"}
+        lost = {**data, "from": first, "to": last, "reason": reason, **more}
+        self.send_event(Event("EVENTS_LOST", lost, 0, 0), subscription)
+
+    def restart_run(self) -> None:
+        """What the host sees when eventd restarts: the journal goes on, in another run."""
+        self._forget()
+        self.epoch += "+"
+        self._epochs.add(self.epoch)
+        self.send(self._dialect.opened())
 
     def restart(self, half_a_message: bytes = b"", *, new_epoch: bool = False) -> None:
         """What the host sees when the guest reboots behind QEMU: the connection stays, the guest begins anew."""
         self._forget()
         if new_epoch:
-            self.epoch, self.journal = self.epoch + "+", []
+            self._begin_journal()
         self.send(half_a_message + self._dialect.opened())
 
     def restart_unseen(self) -> None:
         """What the host does not see: the guest began anew, and says nothing of it."""
         self._forget()
-        self.epoch, self.journal = self.epoch + "+", []
+        self._begin_journal()
 
     def emit_withheld(self, name: str, **data: Any) -> int:
         """Put an event in the journal that is not on the wire yet, as when the host reads slowly."""
-        wanted, self._wanted = self._wanted, None
+        subscriptions, self.subscriptions = self.subscriptions, {}
         seq = self.emit(name, **data)
-        self._wanted = wanted
+        self.subscriptions = subscriptions
         return seq
 
     def hang_up(self) -> None:
@@ -157,9 +188,13 @@ class StandInGuest:
             self._writer.close()
             self._writer = None
 
+    def _begin_journal(self) -> None:
+        self.epoch, self.journal = self.epoch + "+", []
+        self._epochs = {self.epoch}
+
     def _forget(self) -> None:
         self._dialect = self._new_dialect()
-        self._wanted = None
+        self.subscriptions = {}
         self.mux = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -223,37 +258,41 @@ class StandInGuest:
         else:
             self.send(self._dialect.reply(request, value))
         if request.command == "guest-event-subscribe":
-            self._replay(request.arguments.get("since"))
+            self._replay(request.arguments)
         elif request.command == UPGRADE:
             self.mux = StandInMux(self.send, self._answer, self._open)
 
     def _sync(self, arguments: dict[str, Any]) -> Any:
-        self._wanted = None
+        self.subscriptions = {}
         return arguments["id"]
 
     def _subscribe(self, arguments: dict[str, Any]) -> Any:
+        if not self.can_name and (strange := [name for name in arguments if name not in ("events", "since")]):
+            raise Refused(f"Parameter '{strange[0]}' is unexpected")
         since = arguments.get("since")
-        if since and since["epoch"] == self.epoch and since["seq"] > len(self.journal):
+        if since and since["epoch"] in self._epochs and since["seq"] > len(self.journal):
             raise Refused("'since' is not in this journal")
-        self._wanted = EventFilter(arguments["events"])
+        self.subscriptions[arguments.get("subscription", "")] = arguments
         return {"epoch": self.epoch, "seq": len(self.journal), "snapshot": {"sessions": self.sessions}}
 
-    def _replay(self, since: dict[str, Any] | None) -> None:
+    def _replay(self, arguments: dict[str, Any]) -> None:
+        since, subscription = arguments.get("since"), arguments.get("subscription", "")
         if since is None:
             return
-        if since["epoch"] != self.epoch:
-            self.lose(1, 0, "new-epoch")
+        if since["epoch"] not in self._epochs:
+            self.lose(1, 0, "new-epoch", subscription=subscription)
             since = {"seq": 0}
         for event in self.journal[since["seq"] :]:
-            self.send_event(event)
+            if event.name in EventFilter(arguments["events"]):
+                self.send_event(event, subscription)
 
     def _upgrade(self, _: dict[str, Any]) -> Any:
         if not self.can_mux:
             raise Refused(f"The command {UPGRADE} has not been found", "CommandNotFound")
         return {"version": 1}
 
-    def _unsubscribe(self, _: dict[str, Any]) -> Any:
-        self._wanted = None
+    def _unsubscribe(self, arguments: dict[str, Any]) -> Any:
+        self.subscriptions.pop(arguments.get("subscription", ""), None)
         return {}
 
 
