@@ -252,7 +252,7 @@ class AgentTable:
                 desc = f"command '{name}' declares '{min(taken)}', which is an argument for eventd"
                 raise Refusal(INVALID_ARGUMENT, desc)
         for name, event in agent.events.items():
-            if not name.startswith(DOWNSTREAM_PREFIX):
+            if name not in events.OF_AGENTS and not name.startswith(DOWNSTREAM_PREFIX):
                 desc = f"event '{name}' needs a name with a downstream prefix, such as __org.example_{name}"
                 raise Refusal(INVALID_ARGUMENT, desc)
             if taken := RESERVED_MEMBERS & {member.name for member in event.data.members}:

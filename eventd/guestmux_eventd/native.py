@@ -164,8 +164,8 @@ class NativeCommands:
 
     def _schema(self, _arguments: commands.GuestQuerySchema, host: Host) -> Any:
         known = {**self._served(host.dialect), **{name: NATIVE[name] for name in self._natives(host.dialect)}}
-        events = [*EVENTS.values(), *self._agents.events().values()]
-        return introspect(known.values(), map(self._privacy.described, events))
+        events = {**self._agents.events(), **EVENTS}
+        return introspect(known.values(), map(self._privacy.described, events.values()))
 
     def _query_commands(self, _arguments: commands.QueryCommands, host: Host) -> Any:
         return [{"name": name} for name in sorted(self._names(host.dialect))]

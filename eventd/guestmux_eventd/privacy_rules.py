@@ -81,15 +81,10 @@ class PrivacyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 BY_DEFAULT: Final = (PrivacyRule(events=["APP_*"], withhold=["title"]),)
 """What is withheld unless a table allows it: a window's title is content, of documents, mails and pages."""
 
-_OF_DESKTOPS = dict.fromkeys(("APP_STARTED", "APP_EXITED", "APP_FOCUSED"), frozenset({"title"}))
-
 NUMBERED: Final = {
-    **_OF_DESKTOPS,
-    **{
-        name: frozenset(member.name for member in event.data.members)
-        for name, event in EVENTS.items()
-        if event.keep != "none"
-    },
+    name: frozenset(member.name for member in event.data.members)
+    for name, event in EVENTS.items()
+    if event.keep != "none"
 }
 """The members of guestmux's own events, the stock agent's included; those about the stream itself are not for rules."""
 

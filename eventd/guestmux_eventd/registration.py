@@ -9,6 +9,7 @@ from typing import Any
 from guestmux_eventd.agent_table import SHARED
 from guestmux_eventd.refusal import INVALID_ARGUMENT, LIMIT_EXCEEDED, Refusal
 from guestmux_protocol.commands import NATIVE
+from guestmux_protocol.events import OF_AGENTS
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.registry import (
     Command,
@@ -72,7 +73,7 @@ def read_declaration(untrusted_name: str, untrusted_properties: dict[str, Varian
             for name, text in _declared(untrusted_properties, "commands").items()
         }
         events = {
-            name: declared_event(name, text)
+            name: OF_AGENTS.get(name) or declared_event(name, text)
             for name, text in _declared(untrusted_properties, "events").items()
         }
     except (DeclaredNameError, SchemaError) as error:

@@ -189,6 +189,41 @@ class PackagesChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
     truncated: Annotated[bool, doc("There was more than an event holds.")] = False
 
 
+class App(Data, frozen=True, kw_only=True):
+    """A running application, as far as the session shows it."""
+
+    app_id: Annotated[
+        str, doc("The desktop file's id; what the windows call themselves where they have no such file.")
+    ]
+    name: Annotated[str, doc("As the desktop file has it, in no language; the id where there is none.")]
+    pid: Annotated[int | UnsetType, doc("Its process, in the guest; Wayland does not tell.")] = UNSET
+
+
+TITLE = doc("Its window's title, where the guest's configuration lets titles out.")
+
+
+@event(EVENTS, "APP_STARTED", keep="bounded")
+class AppStarted(App, frozen=True, kw_only=True):
+    """An application opened its first window, or began to run. It comes from the session's agent."""
+
+    title: Annotated[str | UnsetType, TITLE] = UNSET
+
+
+@event(EVENTS, "APP_EXITED", keep="bounded")
+class AppExited(App, frozen=True, kw_only=True):
+    """An application closed its last window, or ended. It comes from the session's agent."""
+
+
+@event(EVENTS, "APP_FOCUSED", keep="last")
+class AppFocused(Data, frozen=True, kw_only=True):
+    """Another application has the keyboard's focus; without members: none has. It comes from the session's agent."""
+
+    app_id: Annotated[str | UnsetType, doc("As in APP_STARTED.")] = UNSET
+    name: str | UnsetType = UNSET
+    pid: int | UnsetType = UNSET
+    title: Annotated[str | UnsetType, TITLE] = UNSET
+
+
 @event(EVENTS, "EVENTS_LOST", keep="none")
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
@@ -227,3 +262,6 @@ EVERY_ONE = frozenset(name for name, kind in EVENTS.items() if kind.keep == "eve
 
 STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == "none")
 """The events that are about the stream itself, and have no number."""
+
+OF_AGENTS = {name: EVENTS[name] for name in ("APP_STARTED", "APP_EXITED", "APP_FOCUSED")}
+"""Those that agents emit, each of what it sees of its session; an agent declares which."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from guestmux_protocol.events import TITLE, App
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 
 SESSION: dict[str, Command] = {}
@@ -23,7 +24,14 @@ MAX_ACTIONS = 16
 MAX_EXPIRE = 2_000_000.0
 """Seconds until a notification goes away: what the server's 32-bit milliseconds hold."""
 
+MAX_URI = 16 * 1024
+"""Characters of a URI: twice what browsers are sure to take."""
+
+MAX_URIS = 64
+"""URIs that an application is started with: what a person selects, and little enough for a command line."""
+
 Line = Annotated[str, Meta(max_length=MAX_LINE)]
+Uri = Annotated[str, Meta(min_length=1, max_length=MAX_URI)]
 
 
 class NotifyAction(Arguments, frozen=True):
@@ -57,7 +65,10 @@ class SessionInfo(Data, frozen=True):
         Literal["x11", "wayland", "none"], doc("What the session's windows are shown by.")
     ]
     environment: Annotated[dict[str, str], doc("The variables that programs of this session need.")]
-    providers: Annotated[dict[str, str], doc("Each provider: `ok`, or why the platform lacks it.")]
+    providers: Annotated[
+        dict[str, str],
+        doc("Each provider: `ok`, or the source that it has chosen, or what the platform lacks."),
+    ]
 
 
 class LockState(Data, frozen=True):
@@ -105,3 +116,76 @@ class SessionNotify(Arguments, frozen=True):
 @command(SESSION, "session-get-info", returns=SessionInfo)
 class SessionGetInfo(Arguments, frozen=True):
     """Tell the session's user, desktop, display server and environment."""
+
+
+AppId = Annotated[Line, Meta(min_length=1), doc("The desktop file's id, as in session-list-apps.")]
+Pid = Annotated[
+    Annotated[int, Meta(ge=1)] | UnsetType, doc("Which of several; the one that came last where not given.")
+]
+
+
+class RunningApp(App, frozen=True, kw_only=True, omit_defaults=False):
+    """An application that runs in the session."""
+
+    windows: Annotated[int, doc("How many it has; 0 where the session does not tell.")]
+    focused: bool
+    title: Annotated[str | UnsetType, TITLE] = UNSET
+
+
+class RunningApps(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """The applications that run in the session."""
+
+    apps: list[RunningApp]
+    truncated: Annotated[bool, doc("There are more than are followed.")]
+
+
+class Launched(Data, frozen=True):
+    """How an application was started."""
+
+    by: Annotated[
+        Literal["dbus", "gio", "gtk-launch"], doc("Who started it: the session bus, or which program.")
+    ]
+
+
+class AskedToClose(Data, frozen=True, omit_defaults=False):
+    """What became of a request to close."""
+
+    windows: Annotated[int, doc("Windows that were asked to close; 0: its process was asked to end.")]
+
+
+@command(SESSION, "session-list-apps", returns=RunningApps)
+class SessionListApps(Arguments, frozen=True):
+    """Tell the applications that run in the session."""
+
+
+@command(SESSION, "session-focus-app", returns=Data)
+class SessionFocusApp(Arguments, frozen=True):
+    """Bring an application's window to the front, and give it the keyboard."""
+
+    app_id: AppId
+    pid: Pid = UNSET
+
+
+@command(SESSION, "session-close-app", returns=AskedToClose)
+class SessionCloseApp(Arguments, frozen=True):
+    """Ask an application to close all of its windows, as the user's click would; it may ask the user back, and stay."""
+
+    app_id: AppId
+    pid: Pid = UNSET
+
+
+@command(SESSION, "session-launch", returns=Launched)
+class SessionLaunch(Arguments, frozen=True):
+    """Start an installed application, or open URIs with the user's choice for them, through the desktop's launcher."""
+
+    app_id: Annotated[
+        Annotated[Line, Meta(min_length=1)] | UnsetType,
+        doc(
+            "The desktop file's id, as `org.gnome.TextEditor`; what the user chose for the URIs where not given."
+        ),
+    ] = UNSET
+    uris: Annotated[
+        list[Uri],
+        Meta(max_length=MAX_URIS),
+        doc("What it is to open; exactly one where `app-id` is not given."),
+    ] = []

@@ -8,6 +8,7 @@ from guestmux_eventd.agent_table import MAX_AGENTS, MAX_AGENTS_PER_USER, Agent, 
 from guestmux_eventd.identity import Identity
 from guestmux_eventd.refusal import Refusal
 from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol.events import OF_AGENTS
 from guestmux_protocol.registry import declared_command, declared_event
 
 
@@ -117,6 +118,12 @@ def test_events_need_the_prefix_and_keep_off_reserved_members() -> None:
         AgentTable().add(agent(events={"SESSION_LOGIN": ""}))
     with pytest.raises(Refusal, match="'seq'"):
         AgentTable().add(agent(events={"__org.example_X": '{"data": {"seq": "int"}}'}))
+
+
+def test_events_about_a_session_are_for_its_agents() -> None:
+    agents = AgentTable()
+    agents.add(agent(events=dict.fromkeys(OF_AGENTS, "")))
+    assert agents.events().keys() == OF_AGENTS.keys()
 
 
 def test_one_user_cannot_fill_the_table() -> None:

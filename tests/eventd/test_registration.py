@@ -8,6 +8,7 @@ import pytest
 
 from guestmux_eventd.refusal import Refusal
 from guestmux_eventd.registration import MAX_COMMANDS, read_declaration
+from guestmux_protocol.events import OF_AGENTS
 from guestmux_protocol.session_commands import SESSION
 from guestmux_transport.values import Variant
 
@@ -42,6 +43,12 @@ def test_everything_but_the_name_is_optional() -> None:
 def test_commands_of_the_project_keep_their_own_schema() -> None:
     lie = Variant("a{ss}", {"session-lock": '{"data": {"everything": "any"}}'})
     assert read_declaration("x", {"commands": lie}).commands["session-lock"] is SESSION["session-lock"]
+
+
+def test_events_about_a_session_have_their_schema_whoever_emits_them() -> None:
+    declared = {"APP_STARTED": '{"data": {"anything": "any"}}'}
+    declaration = read_declaration("x", {"events": Variant("a{ss}", declared)})
+    assert declaration.events["APP_STARTED"] is OF_AGENTS["APP_STARTED"]
 
 
 @pytest.mark.parametrize(
