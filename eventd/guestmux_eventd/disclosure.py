@@ -48,7 +48,6 @@ Row = dict[str, Variant]
 class _About(msgspec.Struct):
     source: Any = None
     session: Any = None
-    user: Any = None
     uid: Any = None
 
 
@@ -167,11 +166,7 @@ class Disclosure:
         about = _read_about(entry.data)
         if about.source == VERIFIED and type(about.uid) is int:
             return about.uid
-        session = self._sessions.recall(about.session) if isinstance(about.session, str) else None
-        if session is None or about.user not in (None, session.user):
-            # A logind that lost its state gives ids anew: this was another session of that id.
-            return None
-        return session.uid
+        return self._sessions.owner(about.session) if isinstance(about.session, str) else None
 
     def _charge(self, uid: int) -> None:
         bucket = self._buckets.get(uid)

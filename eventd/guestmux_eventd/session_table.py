@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -22,6 +22,8 @@ MAX_ENDED = 1024
 SILENT_CLASSES = frozenset({"manager", "manager-early", "background", "background-light", "none"})
 """Session classes in which nobody sits: user managers and cron jobs."""
 
+Remembered = TypeVar("Remembered")
+
 Emission = tuple[str, Data]
 """An event to emit: its name and its data."""
 
@@ -36,6 +38,7 @@ class SessionTable:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
         self._ended: dict[str, Session] = {}
+        self._shared: dict[str, None] = {}
         self._foreground: dict[str, str] = {}
         self._unconfirmed: set[str] = set()
 
@@ -56,6 +59,11 @@ class SessionTable:
         """The session, also where it has ended: one of the last MAX_ENDED."""
         return self._sessions.get(session_id) or self._ended.get(session_id)
 
+    def owner(self, session_id: str) -> int | None:
+        """The uid whose session it is or was; None where that is not known, or where the id was two users'."""
+        session = None if session_id in self._shared else self.recall(session_id)
+        return session.uid if session else None
+
     def ids(self) -> list[str]:
         """The ids of all sessions, in the order of their coming."""
         return list(self._sessions)
@@ -71,7 +79,7 @@ class SessionTable:
             return self.change(session.session, changes)
         if session.session_class in SILENT_CLASSES or len(self._sessions) >= MAX_SESSIONS:
             return []
-        self._sessions[session.session] = session
+        self._enter(session)
         emissions: list[Emission] = [("SESSION_LOGIN", _login(session))]
         if session.locked:
             emissions.append(("SESSION_LOCK", events.SessionLock(**_ref(session), confirmed=True)))
@@ -86,9 +94,7 @@ class SessionTable:
         if session is None:
             return []
         self._ended.pop(session_id, None)
-        self._ended[session_id] = session
-        if len(self._ended) > MAX_ENDED:
-            del self._ended[next(iter(self._ended))]
+        _put(self._ended, session_id, session)
         return [("SESSION_LOGOUT", events.SessionLogout(**_ref(session)))]
 
     def keep_only(self, alive: set[str]) -> list[Emission]:
@@ -152,6 +158,12 @@ class SessionTable:
             raise SessionNotFound(f"there is no session '{shown}'; guest-get-sessions lists them")
         return session_id
 
+    def _enter(self, session: Session) -> None:
+        before = self._ended.get(session.session)
+        if before and before.uid != session.uid:
+            _put(self._shared, session.session, None)
+        self._sessions[session.session] = session
+
     def _of_user(self, user: str) -> str:
         theirs = [session for session in self._sessions.values() if session.user == user]
         theirs.sort(key=lambda session: (session.session_class == "user", session.active, session.login_time))
@@ -170,6 +182,13 @@ class SessionTable:
         if before.idle == after.idle:
             return []
         return [("SESSION_IDLE", events.SessionIdle(**_ref(after), idle=after.idle))]
+
+
+def _put(table: dict[str, Remembered], key: str, value: Remembered) -> None:
+    """Remember something, and forget the oldest where there is too much."""
+    table[key] = value
+    if len(table) > MAX_ENDED:
+        del table[next(iter(table))]
 
 
 def _ref(session: Session) -> dict[str, Any]:

@@ -23,6 +23,8 @@ served as soon as it appears.
 
 With --system it is the machine's agent instead: run by root, it serves what qemu-ga does, as far as
 /etc/guestmux/system-agent.toml allows.
+
+`guestmux-session log` shows what left the guest about you; see its own --help.
 """
 
 EPILOG = """\
@@ -75,8 +77,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["log"]:
+        # Imported here: the agent has no use for it, and its memory is counted.
+        from guestmux_session.log_command import log_main
+
+        return log_main(given[1:])
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     keep_little()
     if options.system:
         if options.session:
