@@ -157,6 +157,7 @@ def _continued(kept: Kept, after: int, told: tuple[Loss, ...], reason: Reason) -
 def _crashed_before(kept: Kept, end: int) -> int:
     """Up to where something may be lost that no gap of the journal names, below `end` and right before it."""
     for run in reversed(kept.runs[:-1]):
-        if run.bound == end and run.last is not None:
-            return run.last
+        if run.bound != end or run.last is None:
+            break
+        end = run.last
     return end
