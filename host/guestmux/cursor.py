@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from guestmux.cursor_file import CursorError, CursorFile
 from guestmux.event import Event
@@ -19,9 +20,13 @@ class Cursor:
 
     Args:
         path: the file.
+
+    Attributes:
+        on_fault: called when a write has failed; `check` tells why.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.on_fault: Callable[[], None] = lambda: None
         self._file = CursorFile(path)
         self._noted: Position | Event | None = None
         self._saved: Position | Event | None = None
@@ -43,6 +48,8 @@ class Cursor:
 
     def note(self, position: Position | Event) -> None:
         """Have a position written soon; that of an event, or one."""
+        if position is self._noted:
+            return
         self._noted = position
         if self._timer is None and self._saving is None:
             self._plan()
@@ -105,6 +112,7 @@ class Cursor:
             self._saved, self._fault = position, None
         except CursorError as error:
             self._fault = error
+            self.on_fault()
         finally:
             self._saving = None
             self._saved_at = asyncio.get_running_loop().time()

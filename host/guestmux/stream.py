@@ -319,8 +319,7 @@ class EventStream:
         try:
             self._all_done()
             while not self._queue and self.alive:
-                self._grown = anyio.Event()
-                await self._grown.wait()
+                await self._wait_for_more()
         finally:
             self._idle = False
         if self._closed:
@@ -329,6 +328,14 @@ class EventStream:
             if self._cursor is not None:
                 await self._cursor.save()
             raise self._ended
+
+    async def _wait_for_more(self) -> None:
+        self._grown = grown = anyio.Event()
+        if self._cursor is not None:
+            self._cursor.on_fault = grown.set
+        await grown.wait()
+        if self._cursor is not None:
+            self._cursor.check()
 
     def _all_done(self) -> None:
         """The consumer has nothing left, so it is as far as the stream."""
