@@ -81,7 +81,8 @@ def test_whoever_drops_it_gives_it_back(tmp_path: Path) -> None:
 
 def test_whoever_is_killed_gives_it_back(tmp_path: Path) -> None:
     path = tmp_path / "cursor"
-    script = f"from tests.host.test_cursor_file import *; _ = opened(Path({str(path)!r})); print(1, flush=True); input()"
+    begin = f"_ = opened(Path({str(path)!r})); print(1, flush=True); input()"
+    script = f"from tests.host.test_cursor_file import *; {begin}"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
