@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def test_file_and_options_add_up(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_the_privacy_tables_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, '[[privacy]]\nevents = ["SESSION_*"]\nusers = ["bob"]\nwithhold = ["uid"]\n')
+    assert main(["--config", path, "--check-config"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "privacy SESSION_*, user:bob; withhold uid"
+
+
+def test_the_examples_in_the_shipped_configuration_are_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = DEFAULT_CONFIG.read_text()
+    tables = re.findall(r"^#   \[\[p.*\n(?:#   [a-z-]+ = .*\n)+", shown, re.MULTILINE)
+    assert len(tables) == shown.count("#   [[") == 4
+    path = write(tmp_path, shown + "".join(tables).replace("#   ", ""))
+    assert main(["--config", path, "--check-config"]) == 0, capsys.readouterr().err
+
+
 def test_the_shipped_configuration_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(DEFAULT_CONFIG), "--check-config"]) == 0
     assert "qga" in capsys.readouterr().out
@@ -60,6 +77,12 @@ def test_the_shipped_configuration_is_accepted(capsys: pytest.CaptureFixture[str
         ('[[port]]\ndialect = "spice"\naddress = "fd:3"', "spice"),
         ('[[port]]\ndialect = "qga"\naddress = "tcp:1"', "unix-listen:PATH"),
         ('[[port]]\ndialect = "qga"\naddress = "fd:3"\n' * 2, "twice"),
+        ('[[privacy]]\nevents = ["SESSION_LOGN"]\ndrop = true', "is 'SESSION_LOGIN' meant?"),
+        ('[[privacy]]\nevents = ["APP_*"]\nwithold = ["title"]', "withold"),
+        ('[[privacy]]\nevents = "APP_*"\ndrop = true', "privacy"),
+        ("[[privacy]]\nevents = []\ndrop = true", "privacy"),
+        ("[[privacy]]\ndrop = true", "events"),
+        ('[[privacy]]\nevents = ["*"]\nwithhold = ["seq"]', "cannot be withheld"),
         ("= 1", "no TOML"),
         ("\x00", "no TOML"),
     ],

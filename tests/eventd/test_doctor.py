@@ -105,6 +105,7 @@ async def test_all_is_well(bus: PrivateBus, eventd: Eventd, session: str) -> Non
     assert found[f"port unix-listen:{eventd.qmp}"]["what"].startswith("eventd listens; owner ")
     assert found["eventd on the bus"]["what"].startswith(f"{VERSION} owns org.guestmux.Manager1 as :")
     assert found["delay inhibitors"]["level"] == "ok"
+    assert found["privacy"]["what"] == "by default APP_*, all sessions; withhold title"
     assert found[f"session {session}"]["what"] == f"{USER}: org.example.mine 7"
     assert found["host"] == {
         "level": "note",

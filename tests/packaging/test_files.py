@@ -13,6 +13,7 @@ from guestmux_eventd.__main__ import build_parser as eventd_parser
 from guestmux_eventd.config import Config, make_config
 from guestmux_protocol.guest import GUEST
 from guestmux_session.__main__ import build_parser as session_parser
+from guestmux_session.log_command import build_parser as log_parser
 from guestmux_session.system_config import SystemConfig, check_commands, read_system_config
 
 TREE = Path(__file__).parents[2]
@@ -21,7 +22,8 @@ PROJECT = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
 
 SYSTEM_CONFIGURATION = (PACKAGING / "system-agent.toml").read_text()
 CONFIGURATION = (PACKAGING / "eventd.toml").read_text()
-OPTIONS = [name.replace("_", "-") for name in Config.__struct_fields__ if name not in ("port", "policy")]
+TABLES = ("port", "policy", "privacy")
+OPTIONS = [name.replace("_", "-") for name in Config.__struct_fields__ if name not in TABLES]
 
 
 def pinned() -> dict[str, str]:
@@ -42,15 +44,16 @@ def test_carried_libraries_are_what_the_project_wants(requirement: Requirement) 
 
 
 @pytest.mark.parametrize(
-    ("page", "parser"),
-    [("guestmux-eventd.8", eventd_parser()), ("guestmux-session.1", session_parser())],
+    ("page", "parsers"),
+    [("guestmux-eventd.8", [eventd_parser()]), ("guestmux-session.1", [session_parser(), log_parser()])],
     ids=["eventd", "session"],
 )
-def test_manual_pages_have_every_option(page: str, parser: argparse.ArgumentParser) -> None:
+def test_manual_pages_have_every_option(page: str, parsers: list[argparse.ArgumentParser]) -> None:
     told = set(
         re.findall(r"^\.It (?:Fl h , )?Fl (-[a-z-]+)", (PACKAGING / "man" / page).read_text(), re.MULTILINE)
     )
-    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    actions = [action for parser in parsers for action in parser._actions]
+    flags = {flag for action in actions for flag in action.option_strings if flag.startswith("--")}
     assert {f"-{flag}" for flag in told} == flags
 
 

@@ -8,6 +8,7 @@ from guestmux_eventd.doctor.backend import check_backend
 from guestmux_eventd.doctor.bus import check_inhibitors, check_library, check_manager, owner_of
 from guestmux_eventd.doctor.machine import Machine
 from guestmux_eventd.login_manager import LOGIN_NAME
+from guestmux_eventd.privacy_rules import BY_DEFAULT
 from guestmux_protocol.addresses import Virtio
 from guestmux_protocol.findings import Finding, note, ok, problem
 from guestmux_transport.bus import Bus, connect_bus
@@ -31,6 +32,7 @@ async def examine(machine: Machine, config: Config | None, finding: Finding, bus
         bus: a D-Bus address, or `system`.
     """
     findings = [service.check_version(), await service.check_packages(machine), finding]
+    findings += [check_privacy(config)] if config else []
     findings += _look_at_ports(machine, config)
     findings += [await service.check_service(machine), service.check_process(machine)]
     if bus == "system":
@@ -49,6 +51,12 @@ def check_config(config: Config, path: str, *, exists: bool) -> Finding:
             "configuration", f"{where}; no ports: no host can connect", f"add a [[port]] to {path}"
         )
     return ok("configuration", f"{where}; {len(config.port)} port{'s' if len(config.port) > 1 else ''}")
+
+
+def check_privacy(config: Config) -> Finding:
+    """What of events does not leave the guest."""
+    by_default = [f"by default {rule.describe()}" for rule in BY_DEFAULT]
+    return ok("privacy", " | ".join([*by_default, *(rule.describe() for rule in config.privacy)]))
 
 
 def _look_at_ports(machine: Machine, config: Config | None) -> list[Finding]:
