@@ -61,8 +61,8 @@ class EventIntake:
         agent = self._emitter(agents, untrusted_name)
         try:
             data: dict[str, Any] = to_json(untrusted_data)
-            check_event(agent.events[untrusted_name], data)
             _check_size(rough_size(data))
+            check_event(agent.events[untrusted_name], data)
             return self._append(agent, untrusted_name, data)
         except (InvalidValue, JsonError) as error:
             raise Refusal(INVALID_ARGUMENT, str(error)) from error

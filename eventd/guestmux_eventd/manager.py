@@ -9,6 +9,7 @@ from collections.abc import Callable
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.channels import Channels
 from guestmux_eventd.disclosure import Disclosure
+from guestmux_eventd.emit_allowance import EmitAllowance
 from guestmux_eventd.event_intake import MAX_EVENT_BYTES, EventIntake
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.hosts import Hosts
@@ -22,7 +23,6 @@ from guestmux_eventd.refusal import (
 )
 from guestmux_eventd.registration import Declaration, read_declaration
 from guestmux_eventd.session_table import Emission
-from guestmux_eventd.token_bucket import TokenBucket
 from guestmux_protocol.version import VERSION
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
@@ -38,9 +38,6 @@ from guestmux_transport.values import Variant
 
 EMIT_RATE = 2000.0
 """Events a second that one agent may emit by default, some ten times what a busy desktop makes."""
-
-EMIT_BURST_SECONDS = 2.0
-"""Seconds of the rate that may be used up at once."""
 
 Publish = Callable[[list[Emission]], object]
 
@@ -83,11 +80,11 @@ class Manager:
         self._logins = logins
         self._sessions = sessions
         self._publish = publish
-        self._emit_rate = emit_rate
+        self._allowance = EmitAllowance(emit_rate, time.monotonic)
         self._intake = EventIntake(log, emit_rate, privacy)
         self._disclosure = disclosure
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
-        self._present: dict[str, TokenBucket] = {}
+        self._present: set[str] = set()
         self._told: dict[str, object] = {}
 
     def interface(self) -> Interface:
@@ -163,6 +160,7 @@ class Manager:
             self._watch(call.sender)
             identity = await identify(self._bus, call.sender)
             session = await session_of(identity, declaration.claim, self._logins)
+            self._drop_ended(call.sender, path)
             self._add(self._agent(call.sender, path, declaration, session, identity))
         except Refusal as refusal:
             logger.warning(
@@ -183,9 +181,9 @@ class Manager:
     def _agent(
         self, sender: str, path: str, declaration: Declaration, session: str, identity: Identity
     ) -> Agent:
-        bucket = self._present.get(sender)
-        if bucket is None:
+        if sender not in self._present:
             raise Refusal(NOT_REGISTERED, "the caller left the bus")
+        others = self._agents.of_sender(sender)
         return Agent(
             sender=sender,
             path=path,
@@ -193,30 +191,34 @@ class Manager:
             version=declaration.version,
             session=session,
             identity=identity,
-            bucket=bucket,
+            bucket=others[0].bucket if others else self._allowance.take(identity.uid),
             commands=declaration.commands,
             events=declaration.events,
             large=declaration.large,
         )
 
-    def _add(self, agent: Agent) -> None:
-        before = self._agents.get(agent.sender, agent.path)
+    def _drop_ended(self, sender: str, path: str) -> None:
+        before = self._agents.get(sender, path)
         if before is not None and before.presence.ended:
             self._channel_lost(before)
-        emissions = self._agents.add(agent)
+
+    def _add(self, agent: Agent) -> None:
+        try:
+            emissions = self._agents.add(agent)
+        except Refusal:
+            self._give_bucket_back(agent)
+            raise
         logger.info("agent '%s' registered in session '%s'", agent.name, agent.session, extra=_fields(agent))
         self._publish(emissions)
 
     def _watch(self, sender: str) -> None:
         """Begin before anything is awaited: who leaves meanwhile must not be registered after."""
         if sender not in self._present:
-            # For as long as the client stays: registering anew must not fill it up.
-            burst = self._emit_rate * EMIT_BURST_SECONDS
-            self._present[sender] = TokenBucket(self._emit_rate, burst, time.monotonic)
+            self._present.add(sender)
             self._bus.watch_sender(sender, self._sender_gone)
 
     def _sender_gone(self, sender: str) -> None:
-        self._present.pop(sender, None)
+        self._present.discard(sender)
         for agent in self._agents.of_sender(sender):
             self._drop(agent, "disconnected")
 
@@ -224,9 +226,16 @@ class Manager:
         text = "agent '%s' of session '%s' is gone: %s"
         logger.info(text, agent.name, agent.session, reason, extra=_fields(agent))
         emissions = self._agents.remove(agent, reason)
+        if emissions:
+            self._give_bucket_back(agent)
         if emissions and agent.presence.hang_up:
             agent.presence.hang_up()
         self._publish(emissions)
+
+    def _give_bucket_back(self, agent: Agent) -> None:
+        """It is its client's as long as that has any agent."""
+        if not self._agents.of_sender(agent.sender):
+            self._allowance.give_back(agent.identity.uid, agent.bucket)
 
     def _acquire_channel(self, call: IncomingCall) -> Results:
         try:

@@ -24,6 +24,11 @@ class TokenBucket:
     def __repr__(self) -> str:
         return f"<TokenBucket {self._tokens:.0f}/{self._burst:.0f} at {self._rate:.0f}/s>"
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as good as a new one."""
+        return self._tokens + (self._clock() - self._filled) * self._rate >= self._burst
+
     def take(self) -> bool:
         """Take a token; False when there is none."""
         now = self._clock()

@@ -383,6 +383,19 @@ async def test_registering_anew_buys_no_more_events(bus: PrivateBus, session: st
             assert await refused(agent, EVENT) == "LimitExceeded"
 
 
+async def test_coming_as_another_client_buys_no_more_events(bus: PrivateBus, session: str) -> None:
+    with running_eventd(bus.address, "--emit-rate", "0.5") as eventd:
+        host = await eventd.qmp_host()
+        await host.subscribe("AGENT_GONE")
+        async with bare_agent(bus.address) as agent:
+            await agent.register(**SERVES)
+            await agent.emit(EVENT)
+        await host.event("AGENT_GONE")
+        async with bare_agent(bus.address) as agent:
+            await agent.register("org.example.another", **SERVES)
+            assert await refused(agent, EVENT) == "LimitExceeded"
+
+
 # ---- who may register
 
 
