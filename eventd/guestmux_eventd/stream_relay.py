@@ -39,11 +39,6 @@ class StreamEnd:
         self.number = number
         self.wake = wake
 
-    def send(self, data: bytes) -> None:
-        """Send on what came from the other end. Credit goes end to end, so there is room for all of it."""
-        self.mux.send(self.number, data)
-        self.wake()
-
     def grant(self, count: int) -> None:
         """Let more come."""
         self.mux.grant(self.number, count)
@@ -87,6 +82,7 @@ class StreamRelay:
         self.refusal: CommandFailure | None = None
         self._answered = asyncio.Event()
         self._over = asyncio.Event()
+        self._is_over = False
 
     def __repr__(self) -> str:
         state = "OVER" if self._over.is_set() else "OPEN" if self._answered.is_set() else "ASKED"
@@ -182,6 +178,7 @@ class StreamRelay:
             agent.wake()
 
     def _end(self) -> None:
+        self._is_over = True
         self._over.set()
         self._to_host.end()
         if self._to_agent:
@@ -192,11 +189,13 @@ class StreamRelay:
         self._answered.set()
 
     def _pass(self, frame: StreamFrame, whence: StreamEnd, whither: StreamEnd, way: CreditWay) -> None:
-        if self._over.is_set():
+        if self._is_over:
             return
         if type(frame) is Data:
-            whither.send(frame.data)
-            way.used(len(frame.data))
+            data = frame.data
+            whither.mux.send(whither.number, data)  # credit goes end to end, so there is room for all of it
+            whither.wake()
+            way.used(len(data))
         elif type(frame) is Close:
             whither.close(self._closing(frame, whence))
 

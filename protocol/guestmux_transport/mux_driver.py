@@ -18,7 +18,17 @@ WRITE_BYTES: Final = 64 * 1024
 """Taken from the queues at a time: what is urgent waits behind no more than one DATA and the kernel's buffer."""
 
 READ_BYTES: Final = 256 * 1024
-"""Most read at a time: what a socket's buffer holds, so that bulk costs few turns of the loop."""
+"""Most read at a time: much of what a socket's buffer holds, so that bulk costs few turns of the loop."""
+
+BULK_ROOM: Final = 208 * 1024
+"""A socket's buffer while there is nothing but bulk: what every user may ask for (net.core.wmem_max), which the kernel
+doubles. The more fits in, the fewer turns of the loops and wake-ups there are."""
+
+TALKING_ROOM: Final = 64 * 1024
+"""The same while there are calls or events as well, which wait behind what is in there."""
+
+QUIET: Final = 0.25
+"""Seconds without a call or an event until bulk is alone again."""
 
 WRITES_PER_TURN: Final = 16
 """Writes of one turn of the loop, should the kernel take everything; then what came meanwhile has its turn."""
@@ -64,6 +74,9 @@ class MuxDriver:
         self._is_planned = False
         self._is_held = False
         self._ended = False
+        self._room = 0
+        self._said = 0
+        self._said_at = 0.0
 
     def __repr__(self) -> str:
         return f"<MuxDriver {self.pipe.name} {self.mux!r}>"
@@ -144,6 +157,16 @@ class MuxDriver:
             if not self.pipe.more:
                 return
 
+    def _fit_room(self) -> None:
+        """Have the kernel's buffer, which is full, be of the size that suits what is going on."""
+        now = self._loop.time()
+        if self.mux.said != self._said:
+            self._said, self._said_at = self.mux.said, now
+        room = TALKING_ROOM if now - self._said_at < QUIET else BULK_ROOM
+        if room != self._room:
+            self._room = room
+            self.pipe.set_room(room)
+
     def _must_hold(self) -> bool:
         """Whether a peer that reads no answers has to wait with its questions; _send() goes on."""
         mux = self.mux
@@ -186,6 +209,7 @@ class MuxDriver:
                 break
             pipe.write_pieces(pieces)
             if pipe.pending:
+                self._fit_room()
                 break
         else:
             self._is_planned = True

@@ -73,8 +73,8 @@ class MuxStream(ByteStream):
         self._consumed = 0
         self._news = asyncio.Event()  # bytes, or the end
         self._room = asyncio.Event()  # credit, or the end
-        self._receive_guard = anyio.ResourceGuard("receiving from")
-        self._send_guard = anyio.ResourceGuard("sending to")
+        self._receive_guard = _Guard("receiving from")
+        self._send_guard = _Guard("sending to")
         self._steps_left = STEPS_PER_TURN
         self._peer_closed: Close | None = None
         self._lost: str | None = None
@@ -99,13 +99,10 @@ class MuxStream(ByteStream):
             MuxLost: the connection ended.
             anyio.ClosedResourceError: it was closed here.
         """
-        with self._receive_guard:
-            await self._let_others_run()
-            while not self._received.size:
-                self._check_receiving()
-                self._news.clear()
-                await self._news.wait()
-            return self._take(max_bytes)
+        if self._receive_guard.held or not self._received.size or self._steps_left <= 0:
+            await self._wait_for_bytes()
+        self._steps_left -= 1
+        return self._take(max_bytes)
 
     async def send(self, item: bytes) -> None:
         """Send all of it; waits for credit. What was queued when this is cancelled is still sent.
@@ -118,20 +115,18 @@ class MuxStream(ByteStream):
             MuxLost: the connection ended.
             anyio.ClosedResourceError: it was closed here, or send_eof() was called.
         """
-        with self._send_guard:
-            await self._let_others_run()
-            rest = memoryview(item) if item else b""
-            self._check_sending()
-            while rest:
-                room = self._owner.mux.sendable(self.number)
-                if room:
-                    piece, rest = rest[:room], rest[room:]
-                    self._owner.mux.send(self.number, item if len(piece) == len(item) else piece)
-                    self._owner.wake()
-                else:
-                    self._room.clear()
-                    await self._room.wait()
-                    self._check_sending()
+        if self._send_guard.held or self._steps_left <= 0:
+            with self._send_guard:
+                await self._let_others_run()
+        self._check_sending()
+        self._steps_left -= 1
+        size = len(item)
+        if 0 < size <= self._owner.mux.sendable(self.number):
+            self._owner.mux.send(self.number, item)
+            self._owner.wake()
+        elif size:
+            with self._send_guard:
+                await self._send_as_credit_comes(memoryview(item))
 
     async def send_eof(self) -> None:
         """Say that nothing follows; what is queued still goes out. The peer may go on sending."""
@@ -177,6 +172,26 @@ class MuxStream(ByteStream):
         if self._peer_closed is None or not self._eof_sent:
             self._abort(Failure(GIVEN_UP.error_class, GIVEN_UP.desc, self._owner.party))
         self._close()
+
+    async def _wait_for_bytes(self) -> None:
+        with self._receive_guard:
+            await self._let_others_run()
+            while not self._received.size:
+                self._check_receiving()
+                self._news.clear()
+                await self._news.wait()
+
+    async def _send_as_credit_comes(self, rest: memoryview) -> None:
+        while rest:
+            room = self._owner.mux.sendable(self.number)
+            if room:
+                self._owner.mux.send(self.number, rest[:room])
+                self._owner.wake()
+                rest = rest[room:]
+            else:
+                self._room.clear()
+                await self._room.wait()
+                self._check_sending()
 
     # What the connection does
 
@@ -263,10 +278,27 @@ class MuxStream(ByteStream):
             raise MuxLost(self._lost)
 
     async def _let_others_run(self) -> None:
-        if not self._steps_left:
+        if self._steps_left <= 0:
             self._steps_left = STEPS_PER_TURN
             await asyncio.sleep(0)
-        self._steps_left -= 1
+
+
+class _Guard:
+    """As anyio.ResourceGuard; who does not wait need not enter it, but has to look whether another is in it."""
+
+    __slots__ = ("_action", "held")
+
+    def __init__(self, action: str) -> None:
+        self._action = action
+        self.held = False
+
+    def __enter__(self) -> None:
+        if self.held:
+            raise anyio.BusyResourceError(self._action)
+        self.held = True
+
+    def __exit__(self, *_error: object) -> None:
+        self.held = False
 
 
 class IncomingStream:

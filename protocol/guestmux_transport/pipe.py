@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
@@ -205,9 +206,25 @@ class Pipe:
             self._broke(error)
             return
         for piece in pieces:
-            if taken < len(piece):
+            size = len(piece)
+            if taken < size:
                 self._keep(memoryview(piece)[taken:])
-            taken = max(0, taken - len(piece))
+            taken = max(0, taken - size)
+
+    def set_room(self, size: int) -> None:
+        """Have a socket's buffer take more or less; a device's is what it is.
+
+        Args:
+            size: bytes, as SO_SNDBUF has it (socket(7)).
+        """
+        try:
+            connection = socket.socket(fileno=self._fd)
+        except OSError:
+            return
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        finally:
+            connection.detach()
 
     async def drain(self) -> None:
         """Wait until no more than LOW_WATER bytes are pending.

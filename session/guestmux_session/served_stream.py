@@ -97,8 +97,9 @@ class ServedStream:
         Raises:
             anyio.ClosedResourceError: after send_eof().
         """
-        self._check_open()
-        if self.state == "ENDED":
+        state = self._ends.state
+        if state != "OPEN":
+            self._check_open()
             raise anyio.ClosedResourceError
         await self._ends.send(data)
 

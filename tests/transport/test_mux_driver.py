@@ -1,7 +1,10 @@
 """A Multiplexer on a pipe: the order of urgency holds, a peer that reads nothing has to wait, and how it ends."""
 
 import asyncio
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +24,7 @@ from guestmux_protocol.mux import (
 )
 from guestmux_protocol.mux.fair_writer import FRAME_COST
 from guestmux_protocol.mux.limits import CONTROL_BYTES
+from guestmux_transport import mux_driver
 from guestmux_transport.mux_driver import WRITE_BYTES, MuxDriver, MuxEnd
 from guestmux_transport.pipe import Pipe
 from tests.support.mux_ends import sent
@@ -92,6 +96,44 @@ async def greet(peer: Peer) -> None:
     await turns()
     peer.read()
     assert peer.mux.peer is not None
+
+
+async def kernel_keeps(server: Server, peer: Peer, number: int) -> int:
+    """Bytes of a stream that the kernel takes for a peer that does not read now."""
+    server.mux.send(number, bytes(server.mux.sendable(number)))
+    server.driver.wake()
+    await turns()
+    peer.read()
+    await turns()
+    under_way = bytearray(4)
+    fcntl.ioctl(peer.sock, termios.FIONREAD, under_way)
+    while server.mux.pending or server.driver.pipe.pending:
+        peer.read()
+        await turns()
+    peer.read()
+    return int.from_bytes(under_way, sys.byteorder)
+
+
+async def test_less_is_under_way_while_there_are_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mux_driver, "QUIET", 3600.0)
+    with server_and_peer() as (server, peer, _):
+        await greet(peer)
+        number = peer.mux.open("x", b"{}", credit=MIB)
+        peer.say()
+        await turns()
+        server.mux.reply(number, b"{}")
+        alone = await kernel_keeps(server, peer, number)
+        peer.mux.grant(number, MIB)
+        peer.mux.request("x", b"{}")
+        peer.say()
+        await turns()
+        beside_a_call = await kernel_keeps(server, peer, number)
+        monkeypatch.setattr(mux_driver, "QUIET", 0.0)
+        peer.mux.grant(number, MIB)
+        peer.say()
+        await turns()
+        alone_again = await kernel_keeps(server, peer, number)
+        assert 0 < 2 * beside_a_call < min(alone, alone_again)
 
 
 async def test_what_is_urgent_waits_for_one_frame_and_the_kernel() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from struct import Struct
 from typing import Final, NamedTuple
 
 from guestmux_protocol.mux.frames import Data
@@ -22,6 +24,11 @@ _UINT64: Final = 0xCF
 _BIN16: Final = 0xC5
 _BIN32: Final = 0xC6
 
+_USUAL_HEAD: Final = Struct(">HBBI")
+"""DATA_BEGINS, a stream's number below 128, the kind of the content, its size: what `encode_head` mostly makes."""
+
+_DATA_NUMBER: Final = int.from_bytes(DATA_BEGINS)
+
 
 class Head(NamedTuple):
     """The beginning of a DATA.
@@ -37,6 +44,7 @@ class Head(NamedTuple):
     size: int
 
 
+@lru_cache(maxsize=256)
 def encode_head(stream: int, size: int) -> bytes:
     """The bytes of a DATA that stand before its content.
 
@@ -61,8 +69,18 @@ def read_head(data: bytes, at: int, most: int) -> Head | None:
     Returns:
         None for anything else, also for what is not there as a whole, or not as it should be.
     """
-    if not data.startswith(DATA_BEGINS, at):
+    if len(data) - at < _USUAL_HEAD.size:
         return None
+    begins, stream, kind, size = _USUAL_HEAD.unpack_from(data, at)
+    if begins != _DATA_NUMBER:
+        return None
+    if kind != _BIN32 or not 0 < stream < _FIXINT:
+        return _read_other_head(data, at, most)
+    return Head(stream, at + _USUAL_HEAD.size, size) if BULK <= size <= most else None
+
+
+def _read_other_head(data: bytes, at: int, most: int) -> Head | None:
+    """Whatever else msgpack allows."""
     header = data[at + 2 : at + 16]
     try:
         first = header[0]
@@ -75,7 +93,7 @@ def read_head(data: bytes, at: int, most: int) -> Head | None:
     if width < 0 or kind not in (_BIN16, _BIN32) or start > len(header) or not 0 < stream <= MOST_NUMBER:
         return None
     size = int.from_bytes(header[2 + width : start])
-    return Head(stream, at + 2 + start, size) if BULK <= size <= most else None
+    return Head(stream, at + len(DATA_BEGINS) + start, size) if BULK <= size <= most else None
 
 
 class Unfinished:

@@ -46,8 +46,6 @@ class FairWriter:
         self._credits: list[Stream] = []
         self._answers: list[Ack | Nak] = []
         self._events: deque[bytes] | tuple[()] = ()
-        self._content: Piece = b""
-        self._behind = b""
         self._groups: list[deque[Stream]] = []
         self._group_of: dict[str, deque[Stream]] = {}
 
@@ -124,19 +122,20 @@ class FairWriter:
         pieces: list[Piece] = []
         small: list[bytes] = []
         size = 0
-        while size < most and (frame := self._next()):
-            small.append(frame)
-            size += len(frame)
-            if self._content:
-                size += len(self._content)
-                pieces += [b"".join(small), self._content]
-                small = [self._behind] if self._behind else []
-                self._content = self._behind = b""
+        while size < most:
+            if self._control or self._credits or self._answers or self._events:
+                frame = self._next_urgent()
+                small.append(frame)
+                size += len(frame)
+            elif self._groups:
+                size += self._next_turn(pieces, small)
+            else:
+                break
         if small:
-            pieces.append(small[0] if len(small) == 1 else b"".join(small))
+            pieces.append(b"".join(small))
         return pieces
 
-    def _next(self) -> bytes:
+    def _next_urgent(self) -> bytes:
         if self._control:
             frame = self._control.popleft()
             self.control_bytes -= len(frame) + FRAME_COST
@@ -145,11 +144,10 @@ class FairWriter:
             return self._next_credit()
         if self._answers:
             return encode(self._answers.pop(0))
-        if self._events:
-            frame = self._events.popleft()
-            self.event_bytes -= len(frame) + FRAME_COST
-            return frame
-        return self._next_turn()
+        assert self._events
+        frame = self._events.popleft()
+        self.event_bytes -= len(frame) + FRAME_COST
+        return frame
 
     def _next_credit(self) -> bytes:
         stream = self._credits.pop(0)
@@ -159,20 +157,44 @@ class FairWriter:
         stream.granted += count
         return encode(Credit(stream.number, count))
 
-    def _next_turn(self) -> bytes:
-        if not self._groups:
-            return b""
-        group = self._groups.pop(0)
-        stream = group.popleft()
-        frame = self._share(stream)
-        stream.in_turn = bool(stream.queue.size)
+    def _next_turn(self, pieces: list[Piece], small: list[bytes]) -> int:
+        """One DATA, and the CLOSE behind the last; gives the size of its content."""
+        group = self._groups[0]
+        stream = group[0]
+        queue = stream.queue
+        size = self._put_data(stream, pieces, small) if queue.size else 0
+        stream.in_turn = more = bool(queue.size)
+        if not more or len(group) > 1 or len(self._groups) > 1:
+            self._rotate(group, stream)
+        if stream.ending and not more:
+            small.append(stream.ending)
+            stream.ending = b""
+            self._on_end(stream)
+        return size
+
+    def _put_data(self, stream: Stream, pieces: list[Piece], small: list[bytes]) -> int:
+        data = stream.queue.take(self.max_frame)
+        size = len(data)
+        self._stream_bytes -= size
+        if size < BULK:
+            small.append(encode_data(stream.number, data))
+            return size
+        small.append(encode_head(stream.number, size))
+        pieces.append(b"".join(small))
+        pieces.append(data)
+        small.clear()
+        return size
+
+    def _rotate(self, group: deque[Stream], stream: Stream) -> None:
+        """Have the next group, and in this one the next stream, have their turn."""
+        self._groups.pop(0)
+        group.popleft()
         if stream.in_turn:
             group.append(stream)
         if group:
             self._groups.append(group)
         else:
             del self._group_of[stream.group]
-        return frame
 
     def _leave_round(self, stream: Stream) -> None:
         stream.in_turn = False
@@ -181,24 +203,6 @@ class FairWriter:
         if not group:
             del self._group_of[stream.group]
             self._groups.remove(group)
-
-    def _share(self, stream: Stream) -> bytes:
-        """One DATA, and the CLOSE behind the last. Of a large DATA only the head: the rest is kept for take()."""
-        frame = ending = b""
-        if stream.queue.size:
-            data = stream.queue.take(self.max_frame)
-            self._stream_bytes -= len(data)
-            if len(data) < BULK:
-                frame = encode_data(stream.number, data)
-            else:
-                frame, self._content = encode_head(stream.number, len(data)), data
-        if stream.ending and not stream.queue.size:
-            ending, stream.ending = stream.ending, b""
-            self._on_end(stream)
-        if not self._content:
-            return frame + ending
-        self._behind = ending
-        return frame
 
 
 def _same_run(last: Ack, ack: Ack) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from msgpack import Unpacker
 from msgpack.exceptions import UnpackException
 
-from guestmux_protocol.mux.bulk import DATA_BEGINS, Head, Unfinished, read_head
+from guestmux_protocol.mux.bulk import DATA_BEGINS, Unfinished, read_head
 from guestmux_protocol.mux.errors import MuxError
 from guestmux_protocol.mux.frames import (
     Ack,
@@ -134,7 +134,12 @@ class FrameReader:
                 if self._unfinished:
                     at += self._go_on(self._unfinished, data[at:] if at else data, frames)
                 elif self._unpacker is None and (head := read_head(data, at, most)):
-                    at = self._take_data(head, data, at, frames)
+                    if (end := head.start + head.size) <= len(data):
+                        frames.append(Data(head.stream, data[head.start : end]))
+                        at = end
+                    else:
+                        self._unfinished = Unfinished(head, data, at)
+                        break
                 else:
                     at = self._feed(data, at, frames)
         except MuxError as error:
@@ -142,15 +147,6 @@ class FrameReader:
             error.frames = frames
             raise
         return frames
-
-    def _take_data(self, head: Head, data: bytes, at: int, frames: list[Frame]) -> int:
-        """Take the DATA that begins at `at`, or what is there of it; gives where what follows begins."""
-        end = head.start + head.size
-        if end <= len(data):
-            frames.append(Data(head.stream, data[head.start : end]))
-            return end
-        self._unfinished = Unfinished(head, data, at)
-        return len(data)
 
     def _go_on(self, unfinished: Unfinished, data: bytes, frames: list[Frame]) -> int:
         taken = unfinished.take(data)

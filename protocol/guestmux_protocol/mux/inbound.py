@@ -50,6 +50,7 @@ class Inbound:
 
     Attributes:
         peer: the peer's HELLO, None until it came.
+        peer_mask: what the peer wants on the content of our DATA; empty for nothing.
         max_requests: most that may be unanswered; the smaller of both ends' numbers.
         max_streams: most that may be open; the smaller of both ends' numbers.
     """
@@ -65,6 +66,7 @@ class Inbound:
         mask: bytes,
     ) -> None:
         self.peer: Hello | None = None
+        self.peer_mask = b""
         self.max_requests = limits.max_requests
         self.max_streams = limits.max_streams
         self._role = role
@@ -86,8 +88,8 @@ class Inbound:
             frames, broken = error.frames, error
         try:
             for frame in frames:
-                taken = self._handlers.get(frame.__class__, self._unexpected)(frame)
-                if taken is not None:
+                handler = self._handlers.get(frame.__class__, self._unexpected)
+                if (taken := handler(frame)) is not None:
                     passed.append(taken)
         except MuxError as error:
             broken = error
@@ -108,6 +110,7 @@ class Inbound:
     def _greeted(self, hello: Hello) -> Frame:
         check_mask(hello.mask)
         self.peer = hello
+        self.peer_mask = hello.mask
         self._writer.max_frame = hello.max_frame
         self._writer.window = min(self._limits.window, hello.window)
         self.max_requests = min(self._limits.max_requests, hello.max_requests)

@@ -47,6 +47,9 @@ class Multiplexer:
         party: named as the one who failed where this machine breaks a stream by itself.
         mask: a permutation of the 256 bytes that the peer is to put on the content of its DATA, where bytes of the
             connection may outlive it; see mask.py.
+
+    Attributes:
+        said: how many requests, answers to requests and events were queued: what somebody waits for.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Multiplexer:
     ) -> None:
         self.role = role
         self.limits = limits
+        self.said = 0
         self._asked = Asked()
         self._writer = FairWriter(self._ended, max_frame=limits.max_frame, window=limits.window)
         self._streams = Streams(self._writer, max_frame=limits.max_frame, asker=role == "asker")
@@ -113,6 +117,7 @@ class Multiplexer:
         """
         number = self._may_ask(command, arguments, context, "requests")
         frame = encode(Request(number, command, arguments, context))
+        self.said += 1
         self._asked.add(number, len(arguments) + len(context), request=True)
         self._writer.control(frame)
         return number
@@ -216,6 +221,8 @@ class Multiplexer:
         if number in self._streams:
             self._streams.accept(number, group)
             self.grant(number, credit)
+        else:
+            self.said += 1
 
     def error(self, number: int, error_class: str, desc: str) -> None:
         """Answer that it failed, or refuse a stream; a long text is cut.
@@ -248,6 +255,7 @@ class Multiplexer:
         _check_name(name)
         self._check_value(data)
         self._writer.event(encode_event(seq, name, data, time))
+        self.said += 1
 
     @property
     def event_room(self) -> bool:
@@ -270,8 +278,8 @@ class Multiplexer:
         Raises:
             ValueError: more than sendable(stream).
         """
-        if self.peer and self.peer.mask:
-            data = bytes(data).translate(self.peer.mask)
+        if mask := self._inbound.peer_mask:
+            data = bytes(data).translate(mask)
         self._streams.send(stream, data)
 
     def sendable(self, stream: int) -> int:
@@ -331,7 +339,7 @@ class Multiplexer:
         if self._hello:
             hello, self._hello = self._hello, b""
             return [hello]
-        return self._writer.take(most) if self.peer else []
+        return self._writer.take(most) if self._inbound.peer else []
 
     @property
     def pending(self) -> int:

@@ -86,6 +86,8 @@ class Stream:
         due: bytes to be granted as soon as the window has room and the writer gets to it.
         queue: bytes to be sent, all of them within the peer's credit.
         ending: our clean CLOSE, encoded, which goes out behind the queue.
+        sends: whether our CLOSE is not out, so that we may send.
+        receives: whether the peer may send, and takes our credit.
         in_turn: whether the writer has it in its round.
         credit_queued: whether the writer is going to send a CREDIT.
     """
@@ -100,6 +102,8 @@ class Stream:
         "in_turn",
         "number",
         "queue",
+        "receives",
+        "sends",
         "state",
     )
 
@@ -112,6 +116,7 @@ class Stream:
         self.due = 0
         self.queue = StreamQueue()
         self.ending = b""
+        self.sends = self.receives = False
         self.in_turn = False
         self.credit_queued = False
 
@@ -124,11 +129,12 @@ class Stream:
     @property
     def sendable(self) -> int:
         """Bytes that may be queued now."""
-        return self.credit if self.state in SENDING and not self.ending else 0
+        return self.credit if self.sends and not self.ending else 0
 
     def step(self, step: Step) -> None:
         """Move on; KeyError where the table has nothing, which callers exclude."""
         self.state = STREAM_LIFE[self.state][step]
+        self.sends, self.receives = self.state in SENDING, self.state in RECEIVING
 
     def drop(self) -> None:
         """Forget what was to be sent."""

@@ -6,8 +6,6 @@ from guestmux_protocol.mux.errors import MuxError
 from guestmux_protocol.mux.fair_writer import FairWriter
 from guestmux_protocol.mux.frames import Close, Credit, Data, Failure, encode
 from guestmux_protocol.mux.stream import (
-    RECEIVING,
-    SENDING,
     STREAM_LIFE,
     UNANSWERED,
     Step,
@@ -75,25 +73,26 @@ class Streams:
     def send(self, number: int, data: bytes | memoryview) -> None:
         """Queue bytes; see Multiplexer.send."""
         stream = self._streams.get(number)
-        if stream is None or len(data) > stream.sendable:
-            raise ValueError(f"{len(data)} bytes for stream {number}, which takes {self.sendable(number)}")
-        if data:
-            stream.credit -= len(data)
+        size = len(data)
+        if stream is None or size > stream.sendable:
+            raise ValueError(f"{size} bytes for stream {number}, which takes {self.sendable(number)}")
+        if size:
+            stream.credit -= size
             self._writer.data(stream, data)
 
     def grant(self, number: int, count: int) -> None:
         """Let the peer send more; see Multiplexer.grant."""
         stream = self._streams.get(number)
-        if stream and (stream.state in RECEIVING or (self._asker and stream.state is StreamState.ASKED)):
+        if stream and (stream.receives or (self._asker and stream.state is StreamState.ASKED)):
             stream.due += count
             self._writer.credit(stream)
 
     def close(self, number: int, value: bytes | None) -> None:
         """Send nothing more once the queue is out; nothing happens the second time."""
         stream = self._streams.get(number)
-        if stream is None or stream.ending or stream.state not in SENDING | UNANSWERED:
+        if stream is None or stream.ending or not (stream.sends or stream.state in UNANSWERED):
             return
-        if stream.state in UNANSWERED:
+        if not stream.sends:
             raise ValueError(f"stream {number} is not answered yet")
         stream.ending = encode(Close(number, None, value))
         self._writer.turn(stream)
@@ -126,10 +125,10 @@ class Streams:
         """DATA came: the frame if it is for anybody."""
         stream = self._streams.get(frame.stream)
         size = len(frame.data)
-        if stream is None or (stream.state not in RECEIVING and stream.state is not StreamState.ABORTED):
+        if stream is None or not stream.receives:
+            if stream and stream.state is StreamState.ABORTED:
+                return None
             raise MuxError(f"DATA for stream {frame.stream}, which takes none")
-        if stream.state is StreamState.ABORTED:
-            return None
         if size > stream.granted or size > self._max_frame:
             raise MuxError(f"{size} bytes of DATA where the credit is {stream.granted}")
         stream.granted -= size
@@ -160,7 +159,7 @@ class Streams:
         if stream is None or step not in STREAM_LIFE[stream.state]:
             raise MuxError(f"CLOSE for stream {frame.stream}, which cannot be closed")
         aborted = stream.state is StreamState.ABORTED
-        if step is Step.PEER_FAIL and stream.state in SENDING:
+        if step is Step.PEER_FAIL and stream.sends:
             self._writer.control(encode(Close(frame.stream)))
         if step is Step.PEER_FAIL:
             self._writer.drop(stream)
