@@ -1,6 +1,8 @@
 """The journal as the loop has it: it stores, reads, pauses and ends, and whatever the disk does the loop goes on."""
 
+import logging
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -286,6 +288,53 @@ async def test_damage_that_is_found_while_it_runs(tmp_path: Path, caplog: pytest
         assert await everything(journal) == [(1, 3, "not-stored"), 4]
     assert "put aside" in caplog.text
     assert (tmp_path / "j" / "journal.sqlite.corrupt").exists()
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_file_that_is_taken_away_while_it_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """SQLite would go on writing into what nobody finds any more. A new one is begun, and says what it has not."""
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "j" / "journal.sqlite"
+    async with running(tmp_path / "j") as journal:
+        for number in range(1, 4):
+            journal.append(event(number))
+        await everything(journal)
+        if how == "removed":
+            shutil.rmtree(file.parent)
+            file.parent.mkdir(mode=0o700)
+        else:
+            file.unlink()
+            file.touch(mode=0o600)
+        journal.append(event(4))
+        assert await everything(journal) == [(1, 3, "not-stored"), 4]
+        assert journal.fault is None
+    why = {"removed": "removed", "replaced": "another file took its place"}[how]
+    assert caplog.messages == [
+        f"{file}: {why} while it was in use; events are kept in memory only",
+        f"{file}: events are stored again",
+    ]
+    async with running(tmp_path / "j", "b") as journal:
+        assert await everything(journal) == [(1, 3, "not-stored"), 4]
+
+
+async def test_a_directory_that_is_taken_away_while_it_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = Now()
+    async with running(tmp_path / "j", now=now) as journal:
+        journal.append(event(1))
+        await everything(journal)
+        shutil.rmtree(tmp_path / "j")
+        journal.append(event(2))
+        with pytest.raises(JournalFault, match="No such file"):
+            await everything(journal)
+        assert kind(journal) == "absent"
+        (tmp_path / "j").mkdir(mode=0o700)
+        now.time += writer.RETRY_SECONDS
+        assert await everything(journal) == [(1, 1, "not-stored"), 2]
+    assert caplog.text.count("kept in memory only") == 1
 
 
 def damage_event(journal: Journal, number: int) -> None:

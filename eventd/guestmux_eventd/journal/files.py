@@ -45,6 +45,7 @@ class JournalFiles:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / NAME
+        self._prepared: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<JournalFiles {self.path}>"
@@ -61,15 +62,39 @@ class JournalFiles:
         try:
             _check(self.directory, stat.S_ISDIR, "no directory")
             self._check_writable()
-            with suppress(FileNotFoundError):
-                _check(self.path, stat.S_ISREG, "no file")
-                # SQLite would be content with reading.
-                os.close(os.open(self.path, os.O_RDWR | os.O_NOFOLLOW))
-                return False
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            made = self._make()
+            self._prepared = self._identity()
         except OSError as error:
             raise _fault(error, self.path) from error
+        return made
+
+    def check_present(self) -> None:
+        """See that the file is still the one that was prepared: SQLite goes on writing into one that was removed.
+
+        Raises:
+            JournalFault: it is not.
+        """
+        try:
+            found = self._identity()
+        except FileNotFoundError as error:
+            raise JournalFault("absent", f"{self.path}: removed while it was in use") from error
+        except OSError as error:
+            raise _fault(error, self.path) from error
+        if found != self._prepared:
+            raise JournalFault("absent", f"{self.path}: another file took its place while it was in use")
+
+    def _make(self) -> bool:
+        with suppress(FileNotFoundError):
+            _check(self.path, stat.S_ISREG, "no file")
+            # SQLite would be content with reading.
+            os.close(os.open(self.path, os.O_RDWR | os.O_NOFOLLOW))
+            return False
+        os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
         return True
+
+    def _identity(self) -> tuple[int, int]:
+        found = self.path.lstat()
+        return found.st_dev, found.st_ino
 
     def _check_writable(self) -> None:
         try:

@@ -145,6 +145,7 @@ class JournalStore:
 
         An event that is too large for a transaction becomes a gap. After a fault, append all of them again.
         """
+        self._files.check_present()
         with self._edge():
             for batch in self._batches(items):
                 self.reserve(last_of(batch[-1]))

@@ -185,6 +185,7 @@ class JournalWriter:
         if self.fault is None or self.fault.kind != fault.kind:
             logger.warning("%s; events are kept in memory only", fault)
         anew = fault.kind == "corrupt" and (self.fault is None or self.fault.kind != "corrupt")
+        removed = fault.kind == "absent" and self._store is not None
         self.fault = fault
         self._changed()
         self._retry_at = self._now() + RETRY_SECONDS
@@ -192,6 +193,10 @@ class JournalWriter:
             self._let_go()
         if anew:
             self._begin_anew(fault)
+        elif removed:
+            # Whoever did so may have wanted a new one.
+            self._retry_at = self._now()
+            self.flush()
 
     def _begin_anew(self, fault: JournalFault) -> None:
         try:
