@@ -22,6 +22,10 @@ DEFAULT_PATH = "/etc/guestmux/eventd.toml"
 MAX_PORTS = 16
 """Ports of one eventd; QEMU's virtio-serial device itself has 31."""
 
+MAX_DISK_PATHS = 8
+"""Paths whose file systems are looked at: each may keep a thread when it does not answer, and the unit has 32."""
+
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\0]*$", max_length=4095)]
 Dialect = Literal["qga", "qmp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -64,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         journal_bytes: bytes of the journal's files.
         journal_days: the age at which an event goes.
         unit_failures: whether hosts are told of units that fail.
+        disk_pressure: paths of file systems of which hosts are told when they are nearly full.
+        disk_pressure_percent: how much used is nearly full.
         policy: which commands may run.
         privacy: what of events does not leave the guest.
     """
@@ -83,6 +89,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     journal_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=1 << 40)] = 64 * 1024 * 1024
     journal_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     unit_failures: bool = False
+    disk_pressure: Annotated[list[AbsolutePath], Meta(max_length=MAX_DISK_PATHS)] = []
+    disk_pressure_percent: Annotated[int, Meta(ge=10, le=100)] = 90
     policy: Annotated[list[PolicyRule], Meta(max_length=MAX_RULES)] = []
     privacy: Annotated[list[PrivacyRule], Meta(max_length=MAX_PRIVACY_RULES)] = []
 

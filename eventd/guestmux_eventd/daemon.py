@@ -21,6 +21,7 @@ from guestmux_eventd.changes import Changes
 from guestmux_eventd.channel_links import ChannelLinks
 from guestmux_eventd.config import Config, PortConfig, backend_address
 from guestmux_eventd.disclosure import Disclosure
+from guestmux_eventd.disk_source import DiskSource
 from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.event_history import EventHistory
 from guestmux_eventd.event_intake import NOT_AN_EVENT
@@ -151,6 +152,9 @@ class Daemon:
                 tasks.start_soon(self._follow_clock)
                 for database in databases():
                     tasks.start_soon(PackageSource(database, self._publish).run)
+                if paths := self._config.disk_pressure:
+                    disks = DiskSource(paths, self._config.disk_pressure_percent, self._publish)
+                    tasks.start_soon(disks.run)
                 if self._backend:
                     tasks.start_soon(self._backend.run)
                 await self._bus_tried.wait()

@@ -127,6 +127,20 @@ class UnitFailed(Data, frozen=True, kw_only=True):
     sub_state: Annotated[str, doc("As systemd has it: `failed`, or what a kind of unit calls it.")]
 
 
+@event(EVENTS, "DISK_PRESSURE")
+class DiskPressure(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """A file system is nearly full, or is no longer. Only of the paths in `disk-pressure` in eventd.toml.
+
+    It begins anew with each start of eventd: what is not told in the new epoch has ended.
+    """
+
+    path: Annotated[str, doc("As it is configured.")]
+    active: Annotated[bool, doc("True: it begins. False: it has ended.")]
+    total: Annotated[int, doc("Bytes of the file system.")]
+    available: Annotated[int, doc("Bytes that are left for anybody but root.")]
+    percent: Annotated[int, doc("How much is used, as df(1) has it.")]
+
+
 @event(EVENTS, "TIME_CHANGED")
 class TimeChanged(Data, frozen=True, kw_only=True):
     """The guest's wall clock was set, or jumped while the machine was stopped; events before it have the old time."""

@@ -17,6 +17,7 @@ import pytest
 from guestmux_eventd.config import Config, make_config
 from guestmux_eventd.doctor import ports, service, sessions
 from guestmux_eventd.doctor.backend import check_backend
+from guestmux_eventd.doctor.disks import check_disk_pressure
 from guestmux_eventd.doctor.examination import check_config, examine
 from guestmux_eventd.doctor.machine import Machine, run_tool
 from guestmux_protocol.findings import Finding
@@ -437,6 +438,17 @@ def test_no_ports_are_configured() -> None:
     found = check_config(Config(), "/x", exists=False)
     assert found.level == "problem"
     assert found.what == "there is no /x; no ports: no host can connect"
+
+
+@pytest.mark.parametrize(("protect", "level"), [("yes", "problem"), ("tmpfs", "ok"), (None, "ok")])
+async def test_disks_behind_the_sandbox(root: Path, protect: str | None, level: str) -> None:
+    machine = machine_with(root, systemctl=protect)
+    config = make_config({"disk-pressure": ["/", "/home/x"], "disk-pressure-percent": 80}, "test")
+    (found,) = await check_disk_pressure(machine, config)
+    assert found.level == level
+    assert "/home/x" in found.what
+    assert (level == "ok") == ("80 %" in found.what)
+    assert await check_disk_pressure(machine, Config()) == []
 
 
 async def test_a_tool_that_fails_or_is_not_there() -> None:

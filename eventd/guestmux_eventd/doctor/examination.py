@@ -6,6 +6,7 @@ from guestmux_eventd.config import Config
 from guestmux_eventd.doctor import ports, service, sessions
 from guestmux_eventd.doctor.backend import check_backend
 from guestmux_eventd.doctor.bus import check_inhibitors, check_library, check_manager, owner_of
+from guestmux_eventd.doctor.disks import check_disk_pressure
 from guestmux_eventd.doctor.machine import Machine
 from guestmux_eventd.login_manager import LOGIN_NAME
 from guestmux_eventd.privacy_rules import BY_DEFAULT
@@ -33,6 +34,7 @@ async def examine(machine: Machine, config: Config | None, finding: Finding, bus
     """
     findings = [service.check_version(), await service.check_packages(machine), finding]
     findings += [check_privacy(config)] if config else []
+    findings += await check_disk_pressure(machine, config) if config else []
     findings += _look_at_ports(machine, config)
     findings += [await service.check_service(machine), service.check_process(machine)]
     if bus == "system":
