@@ -81,7 +81,8 @@ class Manager:
         self._sessions = sessions
         self._publish = publish
         self._allowance = EmitAllowance(emit_rate, time.monotonic)
-        self._intake = EventIntake(log, emit_rate, privacy)
+        self._privacy = privacy or Privacy()
+        self._intake = EventIntake(log, emit_rate, self._privacy)
         self._disclosure = disclosure
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: set[str] = set()
@@ -175,8 +176,17 @@ class Manager:
             raise MethodError(
                 f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
             ) from error
-        granted = {"version": Variant("s", VERSION), "epoch": Variant("s", self._log.epoch)}
-        return session, {**granted, "max-event": Variant("t", MAX_EVENT_BYTES)}
+        return session, self._granted(declaration, session)
+
+    def _granted(self, declaration: Declaration, session: str) -> dict[str, Variant]:
+        withheld, dropped = self._privacy.told(declaration.events, session)
+        return {
+            "version": Variant("s", VERSION),
+            "epoch": Variant("s", self._log.epoch),
+            "max-event": Variant("t", MAX_EVENT_BYTES),
+            "withheld": Variant("a{sas}", withheld),
+            "dropped": Variant("as", dropped),
+        }
 
     def _agent(
         self, sender: str, path: str, declaration: Declaration, session: str, identity: Identity

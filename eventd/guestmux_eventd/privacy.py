@@ -82,6 +82,12 @@ class Privacy:
         cut = self.of(name, data.get("session", ""))
         return cut.apply(data) if cut else data
 
+    def told(self, names: Iterable[str], session: str) -> tuple[dict[str, list[str]], list[str]]:
+        """For an agent to know: by event what is withheld of it, and which events are none."""
+        cuts = {name: cut for name in names if (cut := self.of(name, session))}
+        withheld = {name: sorted(cut.names) for name, cut in cuts.items() if not cut.drop}
+        return withheld, [name for name, cut in cuts.items() if cut.drop]
+
     def cut_sessions(self, sessions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """A snapshot's sessions: each tells what its SESSION_LOGIN would tell, and no more."""
         cut = [self.cut("SESSION_LOGIN", session) for session in sessions]

@@ -118,9 +118,20 @@ class Agent:
         """Whether a host subscribed to an event; there is no need to watch what nobody wants."""
         return self._core.wanted(event)
 
-    async def until_wanted(self, event: str) -> None:
-        """Wait until a host has subscribed to an event."""
-        await self._core.until_wanted(event)
+    def withheld(self, event: str) -> frozenset[str]:
+        """The members of an event's data that do not leave the guest, as its administrator has it; `*` is all of them.
+
+        eventd takes them out in any case; what a command answers is for the agent to go by it.
+        """
+        return self._core.withheld(event)
+
+    async def until_wanted(self, *events: str) -> None:
+        """Wait until a host has subscribed to an event, or to one of several."""
+        await self._core.until_wanted(*events)
+
+    async def until_unwanted(self, *events: str) -> None:
+        """Wait until no host wants an event, or any of several, any more."""
+        await self._core.until_unwanted(*events)
 
     def provide(self, part: object, *, only: Callable[[str], bool] = lambda _name: True) -> None:
         """Serve the commands that another object's class declares, too; registers anew where needed.

@@ -206,12 +206,23 @@ class Core:
         return self._manager
 
     def wanted(self, event: str) -> bool:
-        """Whether a host subscribed to an event."""
-        return self._manager is not None and bool(self.session) and event in self._manager.wanted
+        """Whether a host subscribed to an event, and is to hear of it."""
+        if self._manager is None or not self.session or event in self._manager.dropped:
+            return False
+        return event in self._manager.wanted
 
-    async def until_wanted(self, event: str) -> None:
-        """Wait until a host has."""
-        while not self.wanted(event):
+    def withheld(self, event: str) -> frozenset[str]:
+        """The members of an event's data that do not leave the guest; `*` is all of them."""
+        return self._manager.withheld.get(event, frozenset()) if self._manager else frozenset()
+
+    async def until_wanted(self, *events: str) -> None:
+        """Wait until a host has subscribed to one of these."""
+        while not any(map(self.wanted, events)):
+            await self._changed.wait()
+
+    async def until_unwanted(self, *events: str) -> None:
+        """Wait until no host wants any of these."""
+        while any(map(self.wanted, events)):
             await self._changed.wait()
 
     def provide(self, part: object, only: Callable[[str], bool]) -> None:

@@ -25,7 +25,10 @@ class Emitter(Protocol):
     def wanted(self, event: str) -> bool:
         """Whether a host subscribed to it."""
 
-    async def until_wanted(self, event: str) -> None:
+    def withheld(self, event: str) -> frozenset[str]:
+        """The members of its data that do not leave the guest."""
+
+    async def until_wanted(self, *events: str) -> None:
         """Wait until a host has."""
 
 
@@ -51,6 +54,11 @@ class BoundEvent(Generic[DataType]):
     def wanted(self) -> bool:
         """Whether a host subscribed to it; there is no need to watch what nobody wants."""
         return self._agent.wanted(self.name)
+
+    def withholds(self, member: str) -> bool:
+        """Whether a member of its data does not leave the guest: it need not be found out."""
+        withheld = self._agent.withheld(self.name)
+        return member in withheld or "*" in withheld
 
     async def until_wanted(self) -> None:
         """Wait until a host subscribed to it."""
@@ -80,6 +88,18 @@ class Event(Generic[DataType]):
     def __get__(self, agent: Emitter | None, cls: type) -> Event[DataType] | BoundEvent[DataType]:
         """The event of one agent; of the class, its declaration."""
         return self if agent is None else BoundEvent(agent, self.description.name)
+
+
+class KnownEvent(Event[DataType]):
+    """Declares an event that is described elsewhere, as those of the stock agent in `guestmux_protocol.events`.
+
+    Args:
+        description: of it.
+        data: the class of its data, as in the description.
+    """
+
+    def __init__(self, description: EventType, data: type[DataType]) -> None:
+        super().__init__(description.name, data, description.doc)
 
 
 def events_of(owner: object) -> dict[str, EventType]:

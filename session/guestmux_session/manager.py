@@ -45,6 +45,8 @@ class Manager:
     Attributes:
         owner: the unique name of the process that owns the name now; None for nobody.
         wanted: the events that hosts subscribed to.
+        withheld: by event what does not leave the guest of it, as eventd said at the registration.
+        dropped: events of which nothing does.
         logins: how often sessions came or went since we listen; whoever was in none may be in one now.
     """
 
@@ -52,6 +54,8 @@ class Manager:
         self._bus = bus
         self.owner: str | None = None
         self.wanted = NOTHING
+        self.withheld: dict[str, frozenset[str]] = {}
+        self.dropped: frozenset[str] = frozenset()
         self.changed = changed
         self.logins = 0
         self._owner_signals = 0
@@ -98,6 +102,7 @@ class Manager:
         body = await self._call("RegisterAgent", "osa{sv}", (path, name, properties))
         if len(body) != 2 or not isinstance(body[0], str) or not body[0]:
             raise BadAnswer("eventd did not answer RegisterAgent with a session")
+        self._granted(body[1])
         return body[0]
 
     async def unregister(self, path: str, timeout: float) -> None:
@@ -142,6 +147,12 @@ class Manager:
         if fd < 0:
             raise BadAnswer("eventd did not answer AcquireChannel with a socket")
         return _stream_socket(fd)
+
+    def _granted(self, granted: Any) -> None:
+        """An eventd that says nothing of it withholds nothing."""
+        withheld = _value(granted, "withheld", "a{sas}") or {}
+        self.withheld = {event: frozenset(members) for event, members in withheld.items()}
+        self.dropped = frozenset(_value(granted, "dropped", "as") or ())
 
     async def _read_wanted(self) -> None:
         signals = self._wanted_signals
@@ -218,6 +229,11 @@ class Manager:
             self._wanted_signals += 1
             self.wanted = wanted
             self.changed.beat()
+
+
+def _value(granted: Any, name: str, signature: str) -> Any:
+    variant = granted.get(name) if isinstance(granted, dict) else None
+    return variant.value if isinstance(variant, Variant) and variant.signature == signature else None
 
 
 def _patterns(variant: Variant | None) -> Wanted | None:

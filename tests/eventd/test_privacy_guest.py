@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from guestmux_protocol.mux import Ack, Event, Nak, encode
+from guestmux_transport.values import Variant
 from tests.support.bare_agent import BareAgent, bare_agent
 from tests.support.channel_agent import channel_of
 from tests.support.dbus_daemon import PrivateBus
@@ -147,6 +148,16 @@ async def test_what_eventd_sees_itself(
     assert b"laptop-of-alice" in stored
     assert b"laptop-of-bob" not in stored
     eventd.start()
+
+
+async def test_agents_are_told_what_they_need_not_find_out(bus: PrivateBus, eventd: Eventd) -> None:
+    async with bare_agent(bus.address) as agent:
+        properties = {name: Variant(*value) for name, value in SERVES.items()}
+        _, granted = await agent.manager(
+            "RegisterAgent", "osa{sv}", agent.path, "org.example.told", properties
+        )
+    assert granted["withheld"] == Variant("a{sas}", {SPOKE: ["text", "user"], COUNTED: ["*"]})
+    assert granted["dropped"] == Variant("as", [HIDDEN])
 
 
 async def test_the_schema_says_what_need_not_be_there(host: RawHost) -> None:

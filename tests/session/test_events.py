@@ -16,6 +16,7 @@ from guestmux_session import (
 )
 from guestmux_transport.errors import MethodError
 from guestmux_transport.names import ERROR_PREFIX, MANAGER_PATH
+from guestmux_transport.values import Variant
 from tests.session.conftest import Running
 from tests.support.clock_agent import Clock, Tick
 from tests.support.dbus_daemon import PrivateBus
@@ -108,6 +109,36 @@ async def test_wanted_events_follow_the_hosts(system_bus: PrivateBus, running: R
             manager.want("SESSION_*", "__org.example_*", "no pattern!")
         assert clock.ticked.wanted
         assert not clock.wanted("AGENT_GONE")
+
+
+async def test_what_does_not_leave_the_guest_is_known(system_bus: PrivateBus, running: Running) -> None:
+    clock = Clock(bus=system_bus.address)
+    async with standin_manager(system_bus.address) as manager:
+        manager.granted = {
+            "withheld": Variant("a{sas}", {TICKED: ["count"]}),
+            "dropped": Variant("as", ["X"]),
+        }
+        manager.want("*")
+        async with running(clock):
+            await clock.ticked.until_wanted()
+            assert clock.withheld(TICKED) == {"count"}
+            assert (clock.ticked.withholds("count"), clock.ticked.withholds("name")) == (True, False)
+        manager.granted = {"withheld": Variant("a{sas}", {TICKED: ["*"]}), "dropped": Variant("s", "no list")}
+        async with running(clock):
+            await clock.ticked.until_wanted()
+            assert clock.ticked.withholds("name")
+    assert not clock.ticked.withholds("count")
+
+
+async def test_what_is_dropped_nobody_wants(system_bus: PrivateBus, running: Running) -> None:
+    clock = Clock(bus=system_bus.address)
+    async with standin_manager(system_bus.address) as manager:
+        manager.granted = {"dropped": Variant("as", [TICKED])}
+        manager.want("*")
+        async with running(clock):
+            await clock.until_registered()
+            await manager.agent()
+            assert not clock.ticked.wanted
 
 
 async def test_wanted_events_are_known_from_the_start(system_bus: PrivateBus, running: Running) -> None:

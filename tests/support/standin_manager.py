@@ -47,6 +47,7 @@ class StandinManager:
         log: what happened, in order: ("registered", name), ("unregistered", name), ("emit", event, data).
         refuse: the error for the next registrations; None takes them.
         session: the session that every agent is told to be in.
+        granted: what else is granted with it.
         channels: those that were acquired, in order; each is logged as ("channel", sender).
         channel_answer: the error for the next AcquireChannel.
         refuse_streams: whether it knows no streams, as an eventd of before.
@@ -59,6 +60,7 @@ class StandinManager:
         self.log: list[tuple[Any, ...]] = []
         self.refuse: MethodError | None = None
         self.session: Any = "c2"
+        self.granted: dict[str, Variant] = {}
         self.emit_answer: MethodError | None = None
         self.emit_number = True
         self.channels: list[StandinChannel] = []
@@ -175,7 +177,7 @@ class StandinManager:
         )
         self.bus.watch_sender(call.sender, lambda sender: self._gone(sender))
         self._note("registered", name)
-        return (self.session, {"version": Variant("s", "stand-in")})
+        return (self.session, {"version": Variant("s", "stand-in"), **self.granted})
 
     def _unregister(self, call: IncomingCall) -> Results:
         agent = self.agents.pop(call.sender, None)
