@@ -110,6 +110,10 @@ class LogClient:
         while True:
             rows, place = await self._ask("ListSent", "tu", self._after, PAGE)
             self.page = _read(place, Page)
+            if self.page.last < self._after:
+                # An eventd without a journal has restarted, and numbers its events from 1.
+                self._after = 0
+                continue
             for row in _read(rows, list[SentEvent]):
                 yield row
             went_on = self.page.next > self._after

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import anyio
@@ -17,7 +18,7 @@ from guestmux_session.log_client import Call, LogClient, SentEvent
 from guestmux_session.log_lines import call_json, call_line, event_json, event_line
 from guestmux_transport.bus import connect_bus
 from guestmux_transport.bus_address import system_bus_address
-from guestmux_transport.errors import BusError
+from guestmux_transport.errors import BusError, CallError
 
 FOLLOW_SECONDS = 1.0
 """Seconds between two questions of `--follow`. eventd tells nobody by itself: then each event would cost something."""
@@ -122,19 +123,24 @@ async def _show(options: argparse.Namespace) -> None:
     address = system_bus_address() if options.bus == SYSTEM_BUS else options.bus
     async with connect_bus(address) as bus:
         client, shown = LogClient(bus), _Shown(options, os.getuid())
-        while True:
-            shown.take(await client.calls())
-            async for event in client.events():
-                for line in shown.lines(event):
-                    print(line)
-            for line in shown.rest():
-                print(line)
-            sys.stdout.flush()
-            if not options.follow:
-                break
+        await _show_new(client, shown)
+        while options.follow:
             await anyio.sleep(FOLLOW_SECONDS)
+            # An eventd that is away for a moment comes back; the bus does not.
+            with suppress(CallError):
+                await _show_new(client, shown)
         if not options.json:
             _say_what_is_missing(client)
+
+
+async def _show_new(client: LogClient, shown: _Shown) -> None:
+    shown.take(await client.calls())
+    async for event in client.events():
+        for line in shown.lines(event):
+            print(line)
+    for line in shown.rest():
+        print(line)
+    sys.stdout.flush()
 
 
 def _say_what_is_missing(client: LogClient) -> None:

@@ -106,7 +106,7 @@ async def test_a_user_sees_what_was_called(system_bus: PrivateBus, host: RawHost
 
 
 async def test_following_shows_what_comes_and_nothing_twice(
-    system_bus: PrivateBus, host: RawHost, agent: BareAgent
+    system_bus: PrivateBus, eventd: Eventd, host: RawHost, agent: BareAgent
 ) -> None:
     await host.subscribe("__*")
     command = [
@@ -128,6 +128,12 @@ async def test_following_shows_what_comes_and_nothing_twice(
             assert shown["count"] == number + 1
             await agent.emit(EVENT, number=number)
             assert (await next_line(process))["data"]["number"] == number
+        eventd.stop()
+        eventd.start()
+        await (await eventd.qmp_host()).subscribe("__*")
+        await agent.register(commands=("as", [COMMAND]), events=("as", [EVENT]))
+        await agent.emit(EVENT, number=4)
+        assert (await next_line(process))["data"]["number"] == 4
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 
