@@ -16,6 +16,9 @@ from guestmux_protocol.json_exact import INT64_MIN, UINT64_MAX, decode_exactly
 
 __all__ = ["JsonError", "decode", "encode", "encode_guarded"]
 
+SHORT = 1024
+"""Characters of text up to which to count something is as fast as to look whether there is any."""
+
 LONG = 16 * 1024
 """Characters of text from which on it pays to look how it is written best."""
 
@@ -94,6 +97,8 @@ def _is_certain(decoded: Any, text: bytes) -> bool:
     Each member has one colon, so none came twice if those left, with the colons in strings, are as many as
     the text's. The colons of lost members only make the text's more.
     """
+    if type(decoded) is dict and len(text) <= SHORT and _is_certainly_flat(decoded, text):
+        return True
     members = 0
     containers: list[Any] = [[decoded]]
     for container in containers:  # grows as it is walked: recursion would end at Python's limit
@@ -111,8 +116,19 @@ def _is_certain(decoded: Any, text: bytes) -> bool:
     return colons == 0 or (_ESCAPED_COLON not in text and colons == _colons_in_strings(containers))
 
 
+def _is_certainly_flat(decoded: dict[str, Any], text: bytes) -> bool:
+    """Whether it is as certain as what most are: members without members, and no colon in a string."""
+    for child in decoded.values():
+        kind = type(child)
+        if kind is dict or kind is list or (kind is int and not INT64_MIN <= child <= UINT64_MAX):
+            return False
+    return text.count(b":") == len(decoded)
+
+
 def _colons(text: bytes) -> int:
     """All colons: a few are found faster than counted, which looks at each byte."""
+    if len(text) <= SHORT:
+        return text.count(b":")
     count, pos = 0, text.find(b":")
     while pos >= 0 and count < FEW:
         count, pos = count + 1, text.find(b":", pos + 1)
