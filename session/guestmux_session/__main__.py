@@ -7,6 +7,7 @@ import sys
 
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS
+from guestmux_session.session_config import read_session_config
 from guestmux_session.stock import SessionAgent
 from guestmux_session.system_config import DEFAULT_PATH
 from guestmux_session.system_main import system_main
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.config or options.check_config:
         parser.error("--config and --check-config are for --system")
     configure_logging(options.log_level or "info")
-    SessionAgent(bus=options.bus or SYSTEM_BUS, session=options.session).main()
+    config = read_session_config()
+    SessionAgent(bus=options.bus or SYSTEM_BUS, session=options.session, config=config).main()
     return 0
 
 

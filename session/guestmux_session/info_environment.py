@@ -11,7 +11,7 @@ from guestmux_protocol.session_commands import SESSION, SessionGetInfo, SessionI
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import Disconnected
 from guestmux_session.logind import LoginSession
-from guestmux_session.provider import Provider
+from guestmux_session.provider import Provider, ProviderHost
 from guestmux_transport.errors import BusError
 
 DisplayServer = Literal["x11", "wayland", "none"]
@@ -49,7 +49,8 @@ class InfoEnvironment(Provider):
     async def info(self, _arguments: SessionGetInfo) -> SessionInfo:
         """Tell all of it."""
         user = account(os.getuid())
-        session_type, desktop = await self._from_logind()
+        session_type, desktop = await from_logind(self._host)
+        await self._host.look()
         return SessionInfo(
             session=self._host.session,
             user=user.pw_name,
@@ -62,13 +63,14 @@ class InfoEnvironment(Provider):
             providers=dict(self._host.states),
         )
 
-    async def _from_logind(self) -> tuple[str, str]:
-        """The session's type and desktop; a systemd --user service has neither in its environment."""
-        try:
-            session = await LoginSession.of(self._host)
-            return str(await session.get("Type")), str(await session.get("Desktop"))
-        except (BusError, Disconnected):
-            return "", ""
+
+async def from_logind(host: ProviderHost) -> tuple[str, str]:
+    """The session's type and desktop; a systemd --user service has neither in its environment."""
+    try:
+        session = await LoginSession.of(host)
+        return str(await session.get("Type")), str(await session.get("Desktop"))
+    except (BusError, Disconnected):
+        return "", ""
 
 
 def account(uid: int) -> pwd.struct_passwd:

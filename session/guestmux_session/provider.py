@@ -25,6 +25,9 @@ class ProviderHost(Protocol):
     def states(self) -> dict[str, str]:
         """Every provider: OK, or what the platform lacks."""
 
+    async def look(self) -> None:
+        """Have the states that nobody watches looked at."""
+
 
 class Provider:
     """Base of the providers; the commands are its methods.

@@ -6,16 +6,20 @@ import logging
 
 import anyio
 
+from guestmux_protocol.events import EVENTS, AppExited, AppFocused, AppStarted
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.bus_service import BusService
+from guestmux_session.desktop.desktop import DesktopProviders
+from guestmux_session.events import KnownEvent
 from guestmux_session.info_environment import InfoEnvironment
 from guestmux_session.lock_logind import LockLogind
 from guestmux_session.logind import LOGIN_NAME
 from guestmux_session.logout_logind import LogoutLogind
 from guestmux_session.notify_freedesktop import NotifyFreedesktop
 from guestmux_session.provider import OK, Provider
-from guestmux_session.session_bus import SessionBus
+from guestmux_session.session_bus import SessionBus, SessionBusUser
+from guestmux_session.session_config import DEFAULTS, SessionConfig
 from guestmux_session.verbs.sets import close_all, forget_all, session_verbs
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 from guestmux_transport.bus import Bus
@@ -33,27 +37,49 @@ class SessionAgent(Agent):
         bus: the system bus's address, or "system".
         session: a claim, as in `Agent`.
         session_bus: the session bus's address; the user's own where empty.
+        config: what the guest's administrator allows.
     """
 
     name = "guestmux-session"
     version = VERSION
 
-    def __init__(self, *, bus: str = SYSTEM_BUS, session: str = "", session_bus: str = "") -> None:
+    app_started = KnownEvent(EVENTS["APP_STARTED"], AppStarted)
+    app_exited = KnownEvent(EVENTS["APP_EXITED"], AppExited)
+    app_focused = KnownEvent(EVENTS["APP_FOCUSED"], AppFocused)
+
+    def __init__(
+        self,
+        *,
+        bus: str = SYSTEM_BUS,
+        session: str = "",
+        session_bus: str = "",
+        config: SessionConfig = DEFAULTS,
+    ) -> None:
         super().__init__(bus=bus, session=session)
         self._states: dict[str, str] = {}
         notify = NotifyFreedesktop(self)
         self._with_logind = (LockLogind(self), LogoutLogind(self))
         surroundings = SessionSurroundings()
-        self._session_bus = SessionBus(session_bus or session_bus_address(), [notify, surroundings])
+        self._desktop = DesktopProviders(self, surroundings, titles=config.titles)
+        users: list[SessionBusUser] = [notify, surroundings, self._desktop.manager]
+        self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
-        for part in self._verbs:
+        for part in [*self._verbs, self._desktop.apps]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")
 
     @property
     def states(self) -> dict[str, str]:
-        """Every provider: `ok`, or what the platform lacks."""
+        """Every provider: `ok`, the source that it has chosen, or what the platform lacks."""
         return self._states
+
+    async def look(self) -> None:
+        """Find out what the desktop's providers have chosen; between two looks nobody watches that."""
+        self._states |= await self._desktop.states()
+
+    async def while_registered(self) -> None:
+        """Watch what hosts want to know of."""
+        await self._desktop.run()
 
     async def run(self) -> None:
         """Serve until cancelled."""

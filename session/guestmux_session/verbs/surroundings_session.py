@@ -82,11 +82,16 @@ class SessionSurroundings:
         by_manager = "INVOCATION_ID" in os.environ
         return {**own, **shared, **(given or {})} if by_manager else {**shared, **own, **(given or {})}
 
-    async def adopt(self, pid: int) -> None:
-        """Give the process a scope of its own, so that it outlives the agent; where that fails it stays beside it."""
+    async def adopt(self, pid: int, unit: str = "") -> None:
+        """Give the process a scope of its own, so that it outlives the agent; where that fails it stays beside it.
+
+        Args:
+            pid: the process.
+            unit: the scope's name; one for what hosts execute where empty.
+        """
         if not self.adopts:
             return
-        unit = f"app-guestmux-exec-{os.urandom(8).hex()}.scope"
+        unit = unit or f"app-guestmux-exec-{os.urandom(8).hex()}.scope"
         try:
             await self._start_scope(unit, pid)
         except (BusError, TimeoutError) as error:

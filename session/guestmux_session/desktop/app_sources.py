@@ -1,0 +1,84 @@
+"""Chooses the best source of applications that the session offers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from guestmux_session.desktop.app_source import AppSource
+from guestmux_session.desktop.apps_systemd import SystemdApps
+from guestmux_session.desktop.apps_wayland_ext import ExtApps
+from guestmux_session.desktop.apps_wayland_wlr import WlrApps
+from guestmux_session.desktop.apps_x11_ewmh import X11Apps
+from guestmux_session.desktop.desktop_entries import DesktopEntries
+from guestmux_session.desktop.displays import Desktop, Displays
+from guestmux_session.desktop.errors import DisplayUnavailable
+from guestmux_session.desktop.user_manager import UserManager
+
+RECHECK_SECONDS = 30.0
+"""Seconds after which a session without a display server is looked at again, while somebody wants its events: nothing
+tells that its desktop has come."""
+
+
+class AppSources:
+    """All of them.
+
+    Args:
+        displays: the display servers.
+        manager: the user's systemd.
+        entries: what is installed.
+    """
+
+    def __init__(self, displays: Displays, manager: UserManager, entries: DesktopEntries) -> None:
+        self._displays = displays
+        self._manager = manager
+        self._entries = entries
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AppSource]:
+        """The best there is, for as long as a block lasts.
+
+        A display server that does not answer is waited for and not replaced: who went over to another source would
+        see all applications end and others start.
+
+        Raises:
+            DisplayUnavailable: there is none at the moment.
+        """
+        desktop = await self._displays.find()
+        if desktop.kind == "x11":
+            async with self._displays.x11() as x11:
+                yield X11Apps(x11, self._entries, desktop.environment)
+        elif desktop.kind == "wayland":
+            async with self._on_wayland(desktop) as source:
+                yield source
+        else:
+            yield self._of_systemd(desktop)
+
+    async def until_another(self, source: AppSource) -> None:
+        """Wait until there may be a better one: a display server has come to a session that had none."""
+        if source.has_windows or (await self._displays.find()).kind != "none":
+            await anyio.sleep_forever()
+        while (await self._displays.find()).kind == "none":  # noqa: ASYNC110 - nothing tells of it
+            await anyio.sleep(RECHECK_SECONDS)
+
+    @asynccontextmanager
+    async def _on_wayland(self, desktop: Desktop) -> AsyncIterator[AppSource]:
+        async with self._displays.wayland() as wayland:
+            for kind in (WlrApps, ExtApps):
+                if not kind.offered(wayland):
+                    continue
+                source = kind(wayland, self._entries, desktop.environment)
+                try:
+                    yield source
+                finally:
+                    source.stop()
+                return
+        # GNOME and others tell nobody of their windows.
+        yield self._of_systemd(desktop)
+
+    def _of_systemd(self, desktop: Desktop) -> SystemdApps:
+        if self._manager.lost_reason is not None:
+            raise DisplayUnavailable(f"no display server to ask, and {self._manager.lost_reason}")
+        return SystemdApps(self._manager, self._entries, desktop.environment)

@@ -1,0 +1,192 @@
+"""Tells hosts of applications, while some host wants to know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import anyio
+from msgspec import UNSET, UnsetType
+
+from guestmux_protocol.events import AppExited, AppFocused, AppStarted
+from guestmux_protocol.registry import Data
+from guestmux_session.backoff import Backoff
+from guestmux_session.desktop.app_news import AppNews, Item
+from guestmux_session.desktop.app_source import REST_SECONDS, AppSource
+from guestmux_session.desktop.app_sources import AppSources
+from guestmux_session.desktop.app_table import AppTable
+from guestmux_session.desktop.errors import DisplayError
+from guestmux_session.errors import (
+    Denied,
+    Disconnected,
+    InvalidArgument,
+    LimitExceeded,
+    NotRegistered,
+    TooLarge,
+)
+from guestmux_session.news import News
+
+EVENTS = {"started": "APP_STARTED", "exited": "APP_EXITED", "focused": "APP_FOCUSED"}
+
+REFUSED_SECONDS = 0.2
+"""Seconds to wait when eventd wants fewer events a second: its bucket has room for some hundred again."""
+
+logger = logging.getLogger(__name__)
+
+
+class AppHost(Protocol):
+    """What the watch needs of its agent."""
+
+    def wanted(self, event: str) -> bool:
+        """Whether a host subscribed to an event."""
+
+    async def until_wanted(self, *events: str) -> None:
+        """Wait until a host has subscribed to one of these."""
+
+    async def until_unwanted(self, *events: str) -> None:
+        """Wait until no host wants any of these."""
+
+    async def emit(self, event: str, data: Data) -> int:
+        """Send an event."""
+
+
+class AppWatch:
+    """Follows the session's applications.
+
+    Args:
+        host: whom events go to.
+        sources: where it is known from.
+        titles: whether windows' titles may be told.
+    """
+
+    def __init__(self, host: AppHost, sources: AppSources, *, titles: bool) -> None:
+        self._host = host
+        self._sources = sources
+        self._titles = titles
+        self._trouble = News(logger, "apps")
+        self._loaded: tuple[AppSource, AppTable] | None = None
+
+    async def run(self) -> None:
+        """Watch while somebody wants to know; for as long as the agent is registered."""
+        while True:
+            await self._host.until_wanted(*EVENTS.values())
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch)
+                await self._host.until_unwanted(*EVENTS.values())
+                group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def now(self) -> AsyncIterator[tuple[AppSource, AppTable]]:
+        """What runs now, and where that is known from: what is followed, or what is looked up for this.
+
+        Raises:
+            DisplayError: nobody knows.
+        """
+        if self._loaded is not None:
+            yield self._loaded
+            return
+        async with self._sources.open() as source:
+            table = AppTable(AppNews())
+            await source.load(table)
+            yield source, table
+
+    async def _watch(self) -> None:
+        news = AppNews()
+        # What runs before anybody asked has not started now.
+        news.silent = True
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._follow, news)
+            await self._send(news)
+            group.cancel_scope.cancel()
+
+    async def _follow(self, news: AppNews) -> None:
+        """Follow the best source, and the next when it is lost."""
+        backoff = Backoff()
+        table = AppTable(news)
+        while True:
+            backoff.attempt()
+            try:
+                await self._follow_one(table, news)
+            except DisplayError as error:
+                self._trouble.tell(f"not followed: {error}", logging.WARNING)
+            finally:
+                self._loaded = None
+            news.silent = False
+            table.clear()
+            await anyio.sleep(backoff.next())
+
+    async def _follow_one(self, table: AppTable, news: AppNews) -> None:
+        async with self._sources.open() as source:
+            await source.load(table)
+            news.silent = False
+            self._loaded = source, table
+            self._trouble.tell(f"followed by {source.name}")
+            await self._follow_on(source, table)
+
+    async def _follow_on(self, source: AppSource, table: AppTable) -> None:
+        """Follow until the source is lost, or a display server has come where there was none."""
+        failure: DisplayError | None = None
+
+        async def following() -> None:
+            nonlocal failure
+            try:
+                await source.follow(table)
+            except DisplayError as error:
+                failure = error
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(following)
+            await self._sources.until_another(source)
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _send(self, news: AppNews) -> None:
+        """Send what there is, in order; ends when there is nobody to send to."""
+        while True:
+            seen = news.changed.count
+            while (item := news.take()) is not None:
+                try:
+                    await self._send_one(item)
+                except (Disconnected, NotRegistered):
+                    return
+                if item.kind == "focused":
+                    await anyio.sleep(REST_SECONDS)
+            await news.changed.wait_beyond(seen)
+
+    async def _send_one(self, item: Item) -> None:
+        event = EVENTS[item.kind]
+        if not self._host.wanted(event):
+            return
+        data = await self._data(item)
+        while True:
+            try:
+                await self._host.emit(event, data)
+            except LimitExceeded:
+                await anyio.sleep(REFUSED_SECONDS)
+            except (InvalidArgument, Denied, TooLarge) as error:
+                self._trouble.tell(f"{event} was refused: {error}", logging.WARNING)
+                return
+            else:
+                return
+
+    async def _data(self, item: Item) -> Data:
+        if item.app is None:
+            return AppFocused()
+        app_id, name, pid = item.app.app_id, item.app.name, item.app.pid or UNSET
+        if item.kind == "exited":
+            return AppExited(app_id=app_id, name=name, pid=pid)
+        kind = AppStarted if item.kind == "started" else AppFocused
+        return kind(app_id=app_id, name=name, pid=pid, title=await self._title(item))
+
+    async def _title(self, item: Item) -> str | UnsetType:
+        if not self._titles or self._loaded is None:
+            return UNSET
+        source, _table = self._loaded
+        try:
+            return await source.title(item.window) or UNSET
+        except DisplayError:
+            return UNSET

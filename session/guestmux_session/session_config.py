@@ -1,0 +1,39 @@
+"""What the guest's administrator lets session agents tell: session-agent.toml. Without the file, the defaults."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+DEFAULT_PATH = "/etc/guestmux/session-agent.toml"
+
+logger = logging.getLogger(__name__)
+
+
+class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """Everything that can be set. The defaults are what says least.
+
+    Args:
+        titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
+    """
+
+    titles: bool = False
+
+
+DEFAULTS = SessionConfig()
+
+
+def read_session_config(path: Path = Path(DEFAULT_PATH)) -> SessionConfig:
+    """Read the configuration file; one that is written wrongly allows nothing, which is logged."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), SessionConfig)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        logger.error("%s: %s; nothing in it counts", path, error.strerror)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        logger.error("%s: %s; nothing in it counts", path, error)
+    return DEFAULTS

@@ -1,0 +1,100 @@
+"""A real X server without a screen, with a cookie; and the programs on it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+READY_SECONDS = 20
+"""A busy machine takes its time."""
+
+
+class XServer:
+    """Xvfb, and how to reach it.
+
+    Attributes:
+        environment: the variables by which programs do.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._authority = directory / "authority"
+        self._cookie = secrets.token_bytes(16)
+        self._programs: list[subprocess.Popen[bytes]] = []
+        self.number = ""
+        self.process = self._start()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"DISPLAY": f":{self.number}", "XAUTHORITY": str(self._authority), "XDG_SESSION_TYPE": "x11"}
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a program on it, which ends with it."""
+        environment = {**os.environ, **self.environment}
+        program = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._programs.append(program)
+        return program
+
+    def ask(self, *command: str) -> str:
+        """What a program on it says."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True, timeout=READY_SECONDS
+        ).stdout
+
+    def crash(self) -> None:
+        """End it at once, and with it all that is on it."""
+        self.process.kill()
+        self.process.wait()
+        self._end_programs()
+
+    def restart(self) -> None:
+        """Start it again under the same number."""
+        self.process = self._start()
+
+    def close(self) -> None:
+        self._end_programs()
+        self.process.terminate()
+        self.process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        reading, writing = os.pipe()
+        display = [f":{self.number}"] if self.number else []
+        # Any display's: a number is known only when the server has one.
+        entry = [b"", b"", b"MIT-MAGIC-COOKIE-1", self._cookie]
+        packed = b"".join(struct.pack(">H", len(part)) + part for part in entry)
+        self._authority.write_bytes(struct.pack(">H", 65535) + packed)
+        options = ["-auth", str(self._authority), "-nolisten", "tcp", "-screen", "0", "640x480x24", "-noreset"]
+        process = subprocess.Popen(
+            ["Xvfb", *display, "-displayfd", str(writing), *options],
+            pass_fds=[writing],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(writing)
+        with os.fdopen(reading) as ready:
+            self.number = ready.readline().strip()
+        assert self.number, "Xvfb did not start"
+        return process
+
+    def _end_programs(self) -> None:
+        for program in self._programs:
+            program.kill()
+            program.wait()
+        self._programs.clear()
+
+
+@contextmanager
+def x_server(directory: Path) -> Iterator[XServer]:
+    """Run one for as long as the block lasts."""
+    server = XServer(directory)
+    try:
+        yield server
+    finally:
+        server.close()
