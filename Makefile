@@ -16,10 +16,11 @@ NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent
 NEED_BENCH = ./.ci/need socat=socat
 NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
 NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+NEED_DESKTOP = ./.ci/need Xvfb=xvfb openbox=openbox xterm=xterm xdotool=xdotool xprop=x11-utils sway=sway foot=foot gio=libglib2.0-bin setpriv=util-linux
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
 
 # What talks to D-Bus runs with each library; the rest once, the protocol measured.
-BUS_TESTS = tests/eventd tests/session tests/transport --ignore=tests/session/verbs $(BUS_HOST_TESTS)
+BUS_TESTS = tests/eventd tests/session tests/transport --ignore=tests/session/verbs --ignore=tests/session/desktop $(BUS_HOST_TESTS)
 BUS_HOST_TESTS = tests/host/test_end_to_end.py tests/host/test_real_guests.py
 OTHER_TESTS = tests --ignore=tests/protocol --ignore=tests/eventd --ignore=tests/transport \
 	--ignore-glob='tests/session/test_*.py' $(BUS_HOST_TESTS:%=--ignore=%)
@@ -91,6 +92,11 @@ test-guest: .venv/.installed ## Against a container with real systemd, logind, D
 test-qemu: .venv/.installed bus ## Against QEMU's real chardevs and virtio-serial ports, without booting anything
 	@./.ci/need qemu-system-x86_64=qemu-system-x86
 	.venv/bin/pytest -q tests/qemu
+
+.PHONY: test-desktop
+test-desktop: .venv/.installed bus ## The session agent on real desktops: Xvfb with openbox, sway without a screen
+	@$(NEED_DESKTOP)
+	.venv/bin/pytest -q tests/desktop
 
 .PHONY: test-vm
 test-vm: .venv/.installed ## Against a virtual machine with a real kernel and real virtio-serial ports (root)

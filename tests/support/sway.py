@@ -1,4 +1,4 @@
-"""A real Wayland compositor without a screen. sway refuses to be root's, so where the tests are it is another user's."""
+"""A real Wayland compositor without a screen. sway refuses to be root's: where the tests are, it is another user's."""
 
 from __future__ import annotations
 
@@ -75,9 +75,13 @@ class Sway:
 
     def _popen(self, *command: str) -> subprocess.Popen[bytes]:
         variables = {
-            **{"PATH": os.environ["PATH"], "HOME": str(self._directory), "SHELL": "/bin/sh"},
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._directory),
+            "SHELL": "/bin/sh",
             **self.environment,
-            **{"WLR_BACKENDS": "headless", "WLR_LIBINPUT_NO_DEVICES": "1", "WLR_RENDERER": "pixman"},
+            "WLR_BACKENDS": "headless",
+            "WLR_LIBINPUT_NO_DEVICES": "1",
+            "WLR_RENDERER": "pixman",
         }
         if command[0] == "sway":
             del variables["WAYLAND_DISPLAY"]

@@ -6,12 +6,15 @@ import os
 import secrets
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 READY_SECONDS = 20
 """A busy machine takes its time."""
+
+_OPTIONS = ("-nolisten", "tcp", "-screen", "0", "640x480x24", "-noreset")
 
 
 class XServer:
@@ -40,6 +43,14 @@ class XServer:
         )
         self._programs.append(program)
         return program
+
+    def manage(self) -> None:
+        """Start a window manager, and wait until it is one."""
+        self.run("openbox")
+        ends = time.monotonic() + READY_SECONDS
+        while "_NET_CLIENT_LIST(" not in self.ask("xprop", "-root"):
+            assert time.monotonic() < ends, "openbox is not ready"
+            time.sleep(0.02)
 
     def ask(self, *command: str) -> str:
         """What a program on it says."""
@@ -70,9 +81,9 @@ class XServer:
         entry = [b"", b"", b"MIT-MAGIC-COOKIE-1", self._cookie]
         packed = b"".join(struct.pack(">H", len(part)) + part for part in entry)
         self._authority.write_bytes(struct.pack(">H", 65535) + packed)
-        options = ["-auth", str(self._authority), "-nolisten", "tcp", "-screen", "0", "640x480x24", "-noreset"]
+        options = ["-auth", str(self._authority), "-displayfd", str(writing), *_OPTIONS]
         process = subprocess.Popen(
-            ["Xvfb", *display, "-displayfd", str(writing), *options],
+            ["Xvfb", *display, *options],
             pass_fds=[writing],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

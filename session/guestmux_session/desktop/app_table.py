@@ -49,6 +49,7 @@ class AppTable:
         self._windows: dict[Hashable, AppRef] = {}
         self._apps: dict[AppRef, Running] = {}
         self._focused: AppRef | None = None
+        self._focus_known = False
         self.truncated = False
 
     def __repr__(self) -> str:
@@ -102,8 +103,8 @@ class AppTable:
     def focus(self, window: Hashable | None) -> None:
         """A window has the focus; None, or one that is not followed: none has."""
         app = None if window is None else self._windows.get(window)
-        if app != self._focused:
-            self._focused = app
+        if app != self._focused or not self._focus_known:
+            self._focused, self._focus_known = app, True
             self._news.focused(app, window)
 
     def clear(self) -> None:

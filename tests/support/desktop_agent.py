@@ -1,0 +1,104 @@
+"""The stock agent in a session with a desktop, before a stand-in for eventd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from guestmux_session.session_config import SessionConfig
+from guestmux_session.stock import SessionAgent
+from tests.support.dbus_daemon import PrivateBus
+from tests.support.standin_logind import standin_logind
+from tests.support.standin_manager import StandinManager, standin_manager
+
+DESKTOP_VARIABLES = ("DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE")
+
+ASK_SECONDS = 0.05
+"""Seconds between two questions."""
+
+
+class DesktopAgent:
+    """The agent, and what it told.
+
+    Attributes:
+        manager: the stand-in for eventd.
+    """
+
+    def __init__(self, manager: StandinManager) -> None:
+        self.manager = manager
+
+    @property
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        """Its events, in order."""
+        return [(entry[1], entry[2]) for entry in self.manager.log if entry[0] == "emit"]
+
+    async def call(self, command: str, **arguments: Any) -> Any:
+        """Call a command of its; underscores stand for dashes."""
+        members = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return await self.manager.call(await self.manager.agent(), command, members)
+
+    async def apps(self) -> dict[str, dict[str, Any]]:
+        """What session-list-apps says, by id."""
+        return {app["app-id"]: app for app in (await self.call("session-list-apps"))["apps"]}
+
+    async def until_runs(self, app_id: str, windows: int = 1) -> dict[str, Any]:
+        """Ask until an application has so many windows; without a subscription nothing tells. 0: until it is gone."""
+        while True:
+            app = (await self.apps()).get(app_id, {"windows": 0})
+            if app["windows"] == windows:
+                return app
+            await anyio.sleep(ASK_SECONDS)
+
+    async def source(self) -> str:
+        """Where it knows applications from."""
+        providers = (await self.call("session-get-info"))["providers"]
+        return str(providers["apps"])
+
+    async def until_told(self, event: str, **members: Any) -> dict[str, Any]:
+        """Wait for an event with these members, not waiting for those told before; gives its data."""
+        wanted = {name.replace("_", "-"): value for name, value in members.items()}
+        while True:
+            for name, data in self.told:
+                if name == event and wanted.items() <= data.items():
+                    return data
+            await self.manager.changed()
+
+    async def watched(self) -> None:
+        """Have a host subscribe, and wait until the agent follows the session's applications."""
+        self.manager.want("APP_*")
+        # A focus is told when there is all else.
+        await self.until_told("APP_FOCUSED")
+
+    def forget(self) -> None:
+        """Forget what was told."""
+        self.manager.log.clear()
+
+
+def put_into(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
+    """Be in a session with these variables and no other desktop's."""
+    for name in DESKTOP_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@asynccontextmanager
+async def desktop_agent(
+    system_bus: PrivateBus, session_bus: PrivateBus, *, titles: bool = False
+) -> AsyncIterator[DesktopAgent]:
+    """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
+    agent = SessionAgent(
+        bus=system_bus.address, session_bus=session_bus.address, config=SessionConfig(titles=titles)
+    )
+    async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
+        await logind.control.login("alice", os.getuid(), id="c2")
+        async with anyio.create_task_group() as group:
+            group.start_soon(agent.run)
+            await manager.agent()
+            yield DesktopAgent(manager)
+            group.cancel_scope.cancel()
