@@ -92,14 +92,79 @@ def test_the_end_of_the_boot_is_told() -> None:
     assert 0 < told["userspace"] <= told["total"] < 600
 
 
-def test_units_that_fail_are_told_where_that_is_wanted(guest: Guest) -> None:
+def configure(guest: Guest, options: str) -> None:
+    """Have eventd run with these as well."""
     with guest.container.path("/etc/guestmux/eventd.toml").open("r+") as file:
         given = file.read()
         file.seek(0)
-        file.write(f"unit-failures = true\n{given}")
+        file.write(f"{options}\n{given}")
     guest.systemctl("restart", "guestmux-eventd.service")
+
+
+def test_units_that_fail_are_told_where_that_is_wanted(guest: Guest) -> None:
+    configure(guest, "unit-failures = true")
     with WireHost(guest.port("qmp")).greeted() as host:
         host.ask("guest-event-subscribe", events=["UNIT_FAILED"])
         guest.run(["systemd-run", "--unit=doomed", "false"])
         assert host.event("UNIT_FAILED")["unit"] == "doomed.service"
         guest.systemctl("reset-failed", "doomed.service")
+
+
+@pytest.mark.timeout(120)
+def test_a_disk_that_is_mounted_and_filled_under_a_running_eventd(own_guest: Guest) -> None:
+    """The sandbox has mounts of its own; what is mounted later must be seen there, too."""
+    guest = own_guest
+    configure(guest, 'disk-pressure = ["/mnt", "/"]\ndisk-pressure-percent = 50')
+    with WireHost(guest.port("qmp"), MORE_THAN_A_LOOK).greeted() as host:
+        host.ask("guest-event-subscribe", events=["DISK_*"], since=start_of(host))
+        guest.run("mount -t tmpfs -o size=1m tmpfs /mnt && head -c 600000 /dev/zero >/mnt/filler")
+        while (told := host.event("DISK_PRESSURE"))["path"] != "/mnt":
+            pass
+    assert (told["active"], told["total"], told["percent"]) == (True, 1 << 20, 58)
+
+
+MORE_THAN_A_LOOK = 70.0
+"""Seconds: eventd looks every minute."""
+
+
+def start_of(host: WireHost) -> dict[str, object]:
+    """Where this run of eventd's began; its journal may go on from earlier ones."""
+    return {"epoch": host.ask("guest-info")["return"]["events"]["epoch"], "seq": 0}
+
+
+def test_what_the_sandbox_hides_is_said_and_how_it_is_seen(own_guest: Guest) -> None:
+    guest = own_guest
+    guest.run("mount -t tmpfs -o size=1m tmpfs /home && head -c 1000000 /dev/zero >/home/filler")
+    configure(guest, 'disk-pressure = ["/home", "/home/.guestmux"]')
+    reason = "eventd may not look there; is it behind ProtectHome="
+    lines = [f"no DISK_PRESSURE of {path} for now: {reason}" for path in ("/home", "/home/.guestmux")]
+    guest.wait_for("the reasons", lambda: all(line in log_of_eventd(guest) for line in lines))
+    assert "eventd does not see /home, /home/.guestmux: ProtectHome=yes" in doctor(guest)
+    guest.run(["sh", "-c", LET_IT_SEE])
+    guest.systemctl("restart", "guestmux-eventd.service")
+    with WireHost(guest.port("qmp")).greeted() as host:
+        host.ask("guest-event-subscribe", events=["DISK_*"], since=start_of(host))
+        told = host.event("DISK_PRESSURE")
+    assert (told["path"], told["total"], told["percent"]) == ("/home/.guestmux", 1 << 20, 96)
+    assert "told from 90 % on" in doctor(guest)
+
+
+# As eventd.toml(5) has it.
+LET_IT_SEE = """
+mkdir -m 755 /home/.guestmux
+mkdir -p /etc/systemd/system/guestmux-eventd.service.d
+cat >/etc/systemd/system/guestmux-eventd.service.d/home.conf <<END
+[Service]
+ProtectHome=tmpfs
+BindReadOnlyPaths=/home/.guestmux
+END
+systemctl daemon-reload
+"""
+
+
+def log_of_eventd(guest: Guest) -> str:
+    return guest.journal("-u", "guestmux-eventd")
+
+
+def doctor(guest: Guest) -> str:
+    return guest.run(["guestmux-eventd", "--doctor"], check=False).stdout
