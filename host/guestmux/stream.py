@@ -76,6 +76,7 @@ class EventStream:
         self._idle = False
         self._queue = EventQueue(max_events)
         self._grown = anyio.Event()
+        self._latest = 0
         self._interrupted = False
         self._ended: Exception | None = None
         self._closed = False
@@ -112,6 +113,11 @@ class EventStream:
         if not self.begun and not self._continues:
             return None
         return self._numbering.position
+
+    @property
+    def latest(self) -> int:
+        """The number of the guest's latest event when the stream began, or was begun again."""
+        return self._latest
 
     @property
     def is_to_continue(self) -> bool:
@@ -259,7 +265,7 @@ class EventStream:
             self._notice(Reconnected(latest.epoch, latest.seq, answer.snapshot, resume))
             if not resume:
                 self._begin_anew(latest)
-        self._numbering.present = latest.epoch
+        self._numbering.present, self._latest = latest.epoch, latest.seq
         self._interrupted = False
         if self.window is not None:
             self.window.reset(self._numbering.seq)

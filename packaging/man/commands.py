@@ -35,7 +35,7 @@ def sentences(text: str) -> Iterator[str]:
 
 def option_lines(option: click.Option, context: click.Context) -> Iterator[str]:
     """An option's entry in a list."""
-    flags = " , ".join(f"Fl {flag[1:]}" for flag in option.opts)
+    flags = " , ".join(f"Fl {flag[1:]}" for flag in [*option.opts, *option.secondary_opts])
     value = "" if option.is_flag else f" Ar {escaped(option.make_metavar(context))}"
     yield f".It {flags}{value}"
     yield escaped(option.help or "")

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 import guestmux
+from guestmux.cli import exits
 from tests.support.dbus_daemon import PrivateBus, private_bus
 from tests.support.eventd import Eventd, running_eventd
 from tests.support.standin_logind import StandinLogind, standin_logind
 from tests.support.streams import names, take
+from tests.support.whole_guest import run_guestmux
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -186,3 +188,21 @@ async def test_more_streams_than_the_guest_allows(guest: guestmux.Guest) -> None
         await streams[16].begin()
     await streams[0].aclose()
     await streams[16].begin()
+
+
+async def test_the_command_line(eventd: Eventd, logind: StandinLogind, session: str, tmp_path: Path) -> None:
+    """What came since the last run, and no more."""
+
+    async def shown() -> tuple[int, list[str]]:
+        options = ("events", "SESSION_*LOCK", "--cursor", tmp_path / "cursor", "--no-follow")
+        status, out, err = await run_guestmux(f"unix:{eventd.qmp}", *options)
+        assert err.startswith(b"events received: ")
+        return status, [line.split()[0] for line in out.decode().splitlines()]
+
+    assert await shown() == (exits.OK, [])
+    for _ in range(2):
+        await lock_and_unlock(logind, session)
+        await asyncio.to_thread(restart, eventd)
+        await lock_and_unlock(logind, session)
+        assert await shown() == (exits.OK, 2 * list(ALIVE))
+    assert await shown() == (exits.OK, [])

@@ -59,6 +59,7 @@ class StandInGuest:
         journal: the events so far, numbered from 1.
         epoch: the run that goes on; earlier ones of the same journal are known.
         subscriptions: the arguments of each, by name.
+        after_replay: events for the next subscription, behind those of the journal, and its name.
     """
 
     def __init__(self, path: Path, dialect: str) -> None:
@@ -74,6 +75,7 @@ class StandInGuest:
         self.can_mux = dialect == "mux"
         self.can_name = True
         self.subscriptions: dict[str, dict[str, Any]] = {}
+        self.after_replay: list[tuple[Event, str]] = []
         self._epochs = {self.epoch}
         self._new_dialect = DIALECTS[dialect]
         self._dialect = self._new_dialect()
@@ -259,6 +261,8 @@ class StandInGuest:
             self.send(self._dialect.reply(request, value))
         if request.command == "guest-event-subscribe":
             self._replay(request.arguments)
+            while self.after_replay:
+                self.send_event(*self.after_replay.pop())
         elif request.command == UPGRADE:
             self.mux = StandInMux(self.send, self._answer, self._open)
 

@@ -39,6 +39,24 @@ def complete_sessions(context: click.Context, _parameter: click.Parameter, incom
     return _beginning(incomplete, ["active", *_ask(context, ask)])
 
 
+def complete_session_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Sessions by logind's ids alone."""
+
+    async def ask(guest: Guest) -> list[str]:
+        return [session.session for session in await guest.sessions()]
+
+    return _beginning(incomplete, _ask(context, ask))
+
+
+def complete_users(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Users who are logged in."""
+
+    async def ask(guest: Guest) -> list[str]:
+        return sorted({session.user for session in await guest.sessions()})
+
+    return _beginning(incomplete, _ask(context, ask))
+
+
 def complete_events(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of guestmux's own events."""
     return _beginning(incomplete, EVENTS)

@@ -12,6 +12,7 @@ from guestmux.errors import (
     NoAddress,
     RemoteError,
 )
+from guestmux.selection import SelectionError
 from guestmux_protocol.addresses import AddressError
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.patterns import PatternError
@@ -34,6 +35,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NoAddress, USAGE),
     (AddressError, USAGE),
     (PatternError, USAGE),
+    (SelectionError, USAGE),
     (JsonError, USAGE),
     (GuestmuxError, GUESTMUX_FAILED),
 )
