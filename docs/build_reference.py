@@ -95,12 +95,12 @@ Sent to a host that asked for them with [`guest-event-subscribe`](commands.md#gu
 {"event": "NAME", "data": {}, "timestamp": {"seconds": 1700000000, "microseconds": 0}}
 ```
 
-Besides what is listed, `data` always has `epoch` (the run of eventd), `seq` (the event's number), and
-`source`: `verified` where eventd saw it itself, from logind or the kernel, `claimed` where an agent says so. With `late` it was kept back by
-a `rate`, and of a named subscription it has that name, in `subscription`.
+Besides what is listed, `data` always has `epoch` (the run of eventd), `seq` (the event's number), and `source`:
+`verified` where eventd saw it itself, from logind or the kernel, `claimed` where an agent says so. With `late` it was
+kept back by a `rate`; that of a named subscription has the name in `subscription`.
 
-How events are numbered, kept and lost is in [events.md](../events.md). The line *Journal* says what is kept of each kind for a host that
-comes later: every one is on disk, the others are in memory."""
+How events are numbered, kept and lost is in [events.md](../events.md). The line *Journal* says what is kept of each
+kind for a host that comes later: every one is on disk, the others are in memory."""
 
 QGA_REQUESTS = [
     b'\xff{"execute": "guest-sync-delimited", "arguments": {"id": 4711}}\n',
