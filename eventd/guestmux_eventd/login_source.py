@@ -109,14 +109,18 @@ class LoginSource:
 
     async def read_all(self) -> None:
         """Read every session and seat; tell the differences to what was known as events."""
+        before = set(self._paths)
         paths = await self._logins.sessions()
-        self._paths = {path: session_id for session_id, path in paths.items()}
+        # One that began after logind wrote the list was signalled before we read it.
+        for gone in before.difference(paths.values()):
+            self._paths.pop(gone, None)
+        self._paths.update((path, session_id) for session_id, path in paths.items())
         self._publish(self._sessions.keep_only(set(paths)))
         for path in paths.values():
             await self._unless_gone(self._read_session(path))
         seats = await self._logins.seats()
-        self._seats = {path: seat for seat, path in seats.items()}
-        for path, seat in tuple(self._seats.items()):
+        self._seats.update((path, seat) for seat, path in seats.items())
+        for seat, path in seats.items():
             await self._unless_gone(self._read_seat(seat, path))
 
     async def _subscribe(self) -> None:
@@ -158,6 +162,9 @@ class LoginSource:
         except anyio.WouldBlock:
             logger.warning("logind sends faster than sessions can be read; some states are skipped")
             self._stale = True
+        except anyio.ClosedResourceError:
+            # The last of what was received on a bus that is lost; everything is read anew on the next.
+            logger.debug("logind: a signal after the end")
 
     def _session_new(self, signal: Signal) -> None:
         session_id, path = signal.body
@@ -187,6 +194,10 @@ class LoginSource:
     def _session_changed(
         self, session_id: str, path: str, changed: dict[str, Variant], invalidated: list[str]
     ) -> None:
+        locked = changed.get("LockedHint")
+        if locked is not None and locked.value is True and session_id in self._unconfirmed:
+            self._unconfirmed[session_id].cancel()
+
         async def change() -> None:
             if not SESSION_PROPERTIES.keys().isdisjoint(invalidated):
                 await self._read_session(path)

@@ -21,7 +21,7 @@ from guestmux_eventd.login_manager import (
 )
 from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.power_source import PowerSource
-from guestmux_eventd.session_table import SessionTable
+from guestmux_eventd.session_table import Emission, SessionTable
 from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_exports import Handler, IncomingCall, Interface, Property, Results
@@ -207,6 +207,70 @@ async def test_a_session_is_known_by_its_own_id_only(client: Bus, logind: Faulty
         (session,) = sessions
         assert session.locked
         tasks.cancel_scope.cancel()
+
+
+async def test_a_session_that_begins_while_the_list_is_read_loses_no_change(
+    client: Bus, logind: FaultyLogind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Emission] = []
+    list_sessions, list_seats = LoginManager.sessions, LoginManager.seats
+
+    async def sessions(manager: LoginManager) -> dict[str, str]:
+        listed = await list_sessions(manager)
+        logind.add("c9")
+        logind.signal("SessionNew", "so", "c9", logind.path("c9"))
+        await settled(client)
+        return listed
+
+    async def seats(manager: LoginManager) -> dict[str, str]:
+        for locked in (True, False):
+            logind.changed("c9", LockedHint=Variant("b", locked))
+        await settled(client)
+        return await list_seats(manager)
+
+    monkeypatch.setattr(LoginManager, "sessions", sessions)
+    monkeypatch.setattr(LoginManager, "seats", seats)
+    async with anyio.create_task_group() as tasks:
+        await LoginSource(client, SessionTable(), told.extend).start(tasks)
+        await settled(client)
+        await settled(client)
+        assert [name for name, _data in told] == ["SESSION_LOGIN", "SESSION_LOCK", "SESSION_UNLOCK"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_lock_that_was_confirmed_and_taken_back_is_not_told_again(
+    client: Bus, logind: FaultyLogind
+) -> None:
+    told: list[Emission] = []
+    patience = anyio.Event()
+    logind.add("c2")
+
+    async def sleep(_seconds: float) -> None:
+        await patience.wait()
+
+    async with anyio.create_task_group() as tasks:
+        await LoginSource(client, SessionTable(), told.extend, sleep).start(tasks)
+        logind.bus.emit(logind.path("c2"), SESSION_INTERFACE, "Lock", "", [])
+        await settled(client)
+        for locked in (True, False):
+            logind.changed("c2", LockedHint=Variant("b", locked))
+        await settled(client)
+        patience.set()
+        await settled(client)
+        assert [name for name, _data in told] == ["SESSION_LOGIN", "SESSION_LOCK", "SESSION_UNLOCK"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_signal_after_the_end_is_no_fault(
+    client: Bus, logind: FaultyLogind, caplog: pytest.LogCaptureFixture
+) -> None:
+    logind.add("c2")
+    async with anyio.create_task_group() as tasks:
+        await LoginSource(client, SessionTable(), lambda _emissions: None).start(tasks)
+        tasks.cancel_scope.cancel()
+    logind.changed("c2", LockedHint=Variant("b", True))
+    await settled(client)
+    assert caplog.text == ""
 
 
 # ---- inhibitors

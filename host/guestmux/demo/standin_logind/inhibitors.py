@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ import anyio
 
 from guestmux.demo.standin_logind import names
 from guestmux.demo.standin_logind.effects import Changed, Effect, Signal
-from guestmux_transport.errors import MethodError
+from guestmux_transport.errors import BusLost, MethodError
 
 INHIBIT_DELAY_MAX_USEC: Final = 5_000_000
 """logind.conf's default for InhibitDelayMaxSec: no delay inhibitor holds an action for longer."""
@@ -147,7 +148,9 @@ class Inhibitors:
             mode = self._held[fd].mode
             self._drop(fd)
             self._released.set()
-            self._tell_inhibited(mode)
+            # Holders go with the bus: then there is nobody to tell.
+            with suppress(BusLost):
+                self._tell_inhibited(mode)
 
     def _drop(self, fd: int) -> None:
         asyncio.get_running_loop().remove_reader(fd)
