@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import struct
 import subprocess
 import time
@@ -58,6 +59,15 @@ class XServer:
         return subprocess.run(
             command, env=environment, check=True, capture_output=True, text=True, timeout=READY_SECONDS
         ).stdout
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It does nothing for as long as the block lasts."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def crash(self) -> None:
         """End it at once, and with it all that is on it."""

@@ -9,8 +9,9 @@ from typing import Any
 from guestmux_session.desktop.app_source import refresh_on_change
 from guestmux_session.desktop.app_table import MAX_WINDOWS, AppRef, AppTable
 from guestmux_session.desktop.app_units import app_of_unit
-from guestmux_session.desktop.desktop_entries import DesktopEntries
+from guestmux_session.desktop.desktop_entries import MAX_TEXT, DesktopEntries
 from guestmux_session.desktop.errors import DisplayUnavailable
+from guestmux_session.desktop.texts import one_line
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.errors import CommandError
 from guestmux_session.pulse import Pulse
@@ -99,8 +100,8 @@ class SystemdApps:
             # It ended meanwhile.
             return
         entry = self._entries.of_window(app_id)
-        pid = _first_pid(processes)
-        table.opened(unit, AppRef(entry.app_id, entry.name, pid) if entry else AppRef(app_id, app_id, pid))
+        pid, name = _first_pid(processes), one_line(app_id, MAX_TEXT)
+        table.opened(unit, AppRef(entry.app_id, entry.name, pid) if entry else AppRef(name, name, pid))
 
 
 def _first_pid(processes: list[Any]) -> int:

@@ -11,6 +11,7 @@ from guestmux_session.desktop.app_source import MAX_TITLE, refresh_on_change
 from guestmux_session.desktop.app_table import MAX_WINDOWS, AppRef, AppTable
 from guestmux_session.desktop.desktop_entries import MAX_TEXT, DesktopEntries
 from guestmux_session.desktop.errors import RequestRefused
+from guestmux_session.desktop.texts import one_line
 from guestmux_session.desktop.x11_clients import X11Clients
 from guestmux_session.desktop.x11_connection import X11Connection
 from guestmux_session.pulse import Pulse
@@ -85,7 +86,7 @@ class X11Apps:
             except RequestRefused:
                 return ""
             if found.value:
-                return found.value.decode(errors="replace")
+                return one_line(found.value.decode(errors="replace"), MAX_TITLE)
         return ""
 
     async def focus(self, window: Hashable) -> None:
@@ -156,7 +157,7 @@ class X11Apps:
         entry = self._entries.of_window(gtk_id, wm_class, instance, by_process)
         if entry is not None:
             return AppRef(entry.app_id, entry.name, pid)
-        name = (gtk_id or wm_class or instance or by_process or "unknown")[:MAX_TEXT]
+        name = one_line(gtk_id or wm_class or instance or by_process or "unknown", MAX_TEXT)
         return AppRef(name, name, pid)
 
     async def _text(self, window: int, name: str) -> str:

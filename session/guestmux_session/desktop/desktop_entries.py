@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from guestmux_session.desktop.texts import one_line
+
 MAX_ENTRIES = 4096
 """Desktop files that are read: ten times a well-filled desktop's."""
 
@@ -122,14 +124,14 @@ def _read(folder: Path, path: Path) -> DesktopEntry | None:
     except OSError:
         return None
     values = _values(text)
-    if values.get("Type") != "Application":
+    # In a folder below, the folder's name is part of the id.
+    app_id = "-".join(path.relative_to(folder).parts).removesuffix(_SUFFIX)
+    if values.get("Type") != "Application" or one_line(app_id, MAX_TEXT) != app_id:
         return None
-    # In a folder below, its name is part of the id.
-    app_id = "-".join(path.relative_to(folder).parts).removesuffix(_SUFFIX)[:MAX_TEXT]
     return DesktopEntry(
         app_id=app_id,
         path=path,
-        name=(values.get("Name") or app_id)[:MAX_TEXT],
+        name=one_line(values.get("Name") or app_id, MAX_TEXT),
         wm_class=values.get("StartupWMClass", "")[:MAX_TEXT],
         activatable=values.get("DBusActivatable") == "true",
     )

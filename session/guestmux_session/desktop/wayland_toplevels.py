@@ -10,6 +10,7 @@ from guestmux_session.desktop.app_source import MAX_TITLE, refresh_on_change
 from guestmux_session.desktop.app_table import MAX_WINDOWS, AppRef, AppTable
 from guestmux_session.desktop.desktop_entries import MAX_TEXT, DesktopEntries
 from guestmux_session.desktop.errors import DisplayUnavailable
+from guestmux_session.desktop.texts import one_line
 from guestmux_session.desktop.wayland_connection import Proxy, WaylandConnection
 from guestmux_session.desktop.wayland_wire import Interface
 from guestmux_session.pulse import Pulse
@@ -105,10 +106,10 @@ class WaylandToplevels:
         """Hear of a window's changes."""
 
         def set_title(untrusted_title: str | None) -> None:
-            window.title = (untrusted_title or "")[:MAX_TITLE]
+            window.title = one_line(untrusted_title or "", MAX_TITLE)
 
         def set_app_id(untrusted_app_id: str | None) -> None:
-            window.app_id = (untrusted_app_id or "")[:MAX_TEXT]
+            window.app_id = one_line(untrusted_app_id or "", MAX_TEXT)
 
         window.proxy.on(
             title=set_title,
