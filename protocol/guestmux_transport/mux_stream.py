@@ -10,6 +10,7 @@ from anyio.abc import ByteStream
 
 from guestmux_protocol.mux import Close, Failure, Multiplexer, Open
 from guestmux_protocol.mux.stream_queue import StreamQueue
+from guestmux_transport.flag import Flag
 from guestmux_transport.mux_errors import MuxLost, StreamFailed
 
 __all__ = ["IncomingStream", "MuxLost", "MuxStream", "StreamFailed"]
@@ -71,7 +72,8 @@ class MuxStream(ByteStream):
         self._window = window
         self._received = StreamQueue()
         self._consumed = 0
-        self._news = asyncio.Event()  # bytes, or the end
+        self._receiver: asyncio.Future[None] | None = None  # waits for bytes, or the end
+        self._end = Flag()
         self._room = asyncio.Event()  # credit, or the end
         self._receive_guard = _Guard("receiving from")
         self._send_guard = _Guard("sending to")
@@ -153,8 +155,8 @@ class MuxStream(ByteStream):
         """
         while self._peer_closed is None:
             self._check_alive()
-            self._news.clear()
-            await self._news.wait()
+            self._end.clear()
+            await self._end.wait()
         self._check_failure()
         return self._peer_closed.value
 
@@ -178,8 +180,9 @@ class MuxStream(ByteStream):
             await self._let_others_run()
             while not self._received.size:
                 self._check_receiving()
-                self._news.clear()
-                await self._news.wait()
+                # An Event would do. With many streams one of them waits for nearly each frame, and this is faster.
+                self._receiver = asyncio.get_running_loop().create_future()
+                await self._receiver
 
     async def _send_as_credit_comes(self, rest: memoryview) -> None:
         while rest:
@@ -200,7 +203,8 @@ class MuxStream(ByteStream):
         if self._closed:
             return
         self._received.add(data)
-        self._news.set()
+        if self._receiver is not None:
+            self._wake_receiver()
 
     def credit_came(self) -> None:
         """The peer takes more."""
@@ -251,8 +255,14 @@ class MuxStream(ByteStream):
             self._owner.forget(self.number)
             self._wake_all()
 
+    def _wake_receiver(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None and not receiver.done():
+            receiver.set_result(None)
+
     def _wake_all(self) -> None:
-        self._news.set()
+        self._wake_receiver()
+        self._end.set()
         self._room.set()
 
     def _check_receiving(self) -> None:

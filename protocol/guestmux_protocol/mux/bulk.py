@@ -24,8 +24,10 @@ _UINT64: Final = 0xCF
 _BIN16: Final = 0xC5
 _BIN32: Final = 0xC6
 
-_USUAL_HEAD: Final = Struct(">HBBI")
-"""DATA_BEGINS, a stream's number below 128, the kind of the content, its size: what `encode_head` mostly makes."""
+_HEAD: Final = Struct(">HBBI")
+_LONG_HEAD: Final = Struct(">HBQBI")
+"""DATA_BEGINS, a stream's number (below 128, or after its kind), the content's kind and size: as `encode_head` writes
+what has 64 KiB or more."""
 
 _DATA_NUMBER: Final = int.from_bytes(DATA_BEGINS)
 
@@ -69,14 +71,19 @@ def read_head(data: bytes, at: int, most: int) -> Head | None:
     Returns:
         None for anything else, also for what is not there as a whole, or not as it should be.
     """
-    if len(data) - at < _USUAL_HEAD.size:
+    there = len(data) - at
+    if there < _HEAD.size:
         return None
-    begins, stream, kind, size = _USUAL_HEAD.unpack_from(data, at)
+    begins, stream, kind, size = _HEAD.unpack_from(data, at)
     if begins != _DATA_NUMBER:
         return None
-    if kind != _BIN32 or not 0 < stream < _FIXINT:
+    start, is_ours = at + _HEAD.size, stream < _FIXINT
+    if stream == _UINT64 and there >= _LONG_HEAD.size:
+        _, _, stream, kind, size = _LONG_HEAD.unpack_from(data, at)
+        start, is_ours = at + _LONG_HEAD.size, True
+    if not is_ours or kind != _BIN32 or not 0 < stream <= MOST_NUMBER:
         return _read_other_head(data, at, most)
-    return Head(stream, at + _USUAL_HEAD.size, size) if BULK <= size <= most else None
+    return Head(stream, start, size) if BULK <= size <= most else None
 
 
 def _read_other_head(data: bytes, at: int, most: int) -> Head | None:
