@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ class DesktopAgent:
 
     def __init__(self, manager: StandinManager) -> None:
         self.manager = manager
+        self._ids = itertools.count(1)
 
     @property
     def told(self) -> list[tuple[str, dict[str, Any]]]:
@@ -40,7 +42,8 @@ class DesktopAgent:
     async def call(self, command: str, **arguments: Any) -> Any:
         """Call a command of its; underscores stand for dashes."""
         members = {name.replace("_", "-"): value for name, value in arguments.items()}
-        return await self.manager.call(await self.manager.agent(), command, members)
+        agent = await self.manager.agent()
+        return await self.manager.call(agent, command, members, call_id=next(self._ids))
 
     async def apps(self) -> dict[str, dict[str, Any]]:
         """What session-list-apps says, by id."""
