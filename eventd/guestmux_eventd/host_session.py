@@ -95,6 +95,7 @@ class HostSession:
         self._caller = Caller(pipe.name, dialect.name)
         self._waiting: deque[Incoming] = deque()
         self._answering = False
+        self._finishing = False
         self._concurrent = 0
         self._numbers = count()
         self._asked: dict[int, GiveUp] = {}
@@ -227,6 +228,7 @@ class HostSession:
 
     async def _finish(self) -> None:
         """A host that shut only its sending side still gets its replies."""
+        self._finishing = True
         while self._waiting or self._answering or self._concurrent:
             await self._queue_changed.wait()
         await self._pipe.flush()
@@ -272,7 +274,8 @@ class HostSession:
             self._send(self._dialect.error(request, outcome.error_class, outcome.desc))
         else:
             self._send(self._encode_routed(request, outcome.passed_on))
-        self._queue_changed.notify()
+        if self._waiting or self._finishing:
+            self._queue_changed.notify()
 
     async def _queue(self, incoming: Incoming) -> None:
         while len(self._waiting) >= MAX_WAITING:
