@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType, field
 
+from guestmux_protocol.clipboard_commands import Which
 from guestmux_protocol.commands import FROZEN, JOURNAL_STATE
 from guestmux_protocol.registry import Data, EventType, doc, event
 from guestmux_protocol.sessions import SessionRef
@@ -238,6 +239,22 @@ class AppFocused(Data, frozen=True, kw_only=True):
     title: Annotated[str | UnsetType, TITLE] = UNSET
 
 
+@event(EVENTS, "CLIPBOARD_CHANGED", keep="bounded")
+class ClipboardChanged(Data, frozen=True, kw_only=True):
+    """The clipboard, or what the user has marked, has another content, or none. It comes from the session's agent."""
+
+    selection: Which
+    formats: Annotated[
+        list[str] | UnsetType,
+        doc("MIME types; empty: it was emptied. Missing where the program that has it does not tell."),
+    ] = UNSET
+    sizes: Annotated[
+        dict[str, int] | UnsetType,
+        doc("Bytes by format, where they are known: of what was set through the agent."),
+    ] = UNSET
+    truncated: Annotated[bool, doc("There are more formats than are told.")] = False
+
+
 @event(EVENTS, "EVENTS_LOST", keep="none")
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
@@ -277,5 +294,5 @@ EVERY_ONE = frozenset(name for name, kind in EVENTS.items() if kind.keep == "eve
 STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == "none")
 """The events that are about the stream itself, and have no number."""
 
-OF_AGENTS = {name: EVENTS[name] for name in ("APP_STARTED", "APP_EXITED", "APP_FOCUSED")}
+OF_AGENTS = {name: EVENTS[name] for name in ("APP_STARTED", "APP_EXITED", "APP_FOCUSED", "CLIPBOARD_CHANGED")}
 """Those that agents emit, each of what it sees of its session; an agent declares which."""

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from guestmux_protocol.clipboard_commands import CLIPBOARD
 from guestmux_protocol.events import TITLE, App
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 
-SESSION: dict[str, Command] = {}
+SESSION: dict[str, Command] = {**CLIPBOARD}
 """The stock agent's commands, by name. An agent registers those that its platform can serve."""
 
 MAX_LINE = 1024
