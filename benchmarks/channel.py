@@ -1,4 +1,4 @@
-"""Calls and events through the agent's channel, beside the same through D-Bus, and calls beside two bare hops."""
+"""Calls and events through the agent's channel, beside the same through D-Bus; calls beside bare hops, too."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from benchmarks.core.figures import percentile
 from benchmarks.core.rounds import Measure, Row, Sample, Scale, Side, take_turns
+from benchmarks.peers.async_hops import async_hops
 from benchmarks.peers.bare_hops import bare_hops, echoing
 from benchmarks.peers.bus import bus_with_session
 from benchmarks.peers.chain import Chain, chain
 from benchmarks.peers.mux_chain import MuxChain, mux_chain
-from benchmarks.peers.raw_client import RawClient
+from benchmarks.peers.raw_client import RawClient, connect
 from benchmarks.peers.sdk_orders import Beside
 from benchmarks.peers.worker import TEXT, WINDOW, Order
 
@@ -27,7 +28,7 @@ CALLS_RATE = Measure(f"calls, {WINDOW} at once", "/s", more_is_better=True)
 EVENTS_RATE = Measure("events", "/s", more_is_better=True)
 
 BUS, CHANNEL, POSTED = "agent on D-Bus", "agent's channel", "channel, posted"
-SDK, HOPS = "channel, SDK on mux", "two hops, Python"
+SDK, HOPS, ASYNC_HOPS = "channel, SDK on mux", "two hops, Python", "two hops, asyncio"
 
 
 def run(folder: Path, scale: Scale) -> list[Row]:
@@ -36,21 +37,24 @@ def run(folder: Path, scale: Scale) -> list[Row]:
         guests = {way: stack.enter_context(_guest(folder / way, way)) for way in ("bus", "channel", "post")}
         sdk = stack.enter_context(_sdk_guest(folder / "sdk"))
         echo = echoing(stack.enter_context(bare_hops(folder)))
+        async_echo = connect(stack.enter_context(async_hops(folder)))
         sides: dict[str, Side] = {
             BUS: partial(_chain_sample, guests["bus"], scale),
             CHANNEL: partial(_chain_sample, guests["channel"], scale),
             POSTED: partial(_posts_sample, guests["post"], scale),
             SDK: partial(_sdk_sample, sdk, scale),
             HOPS: partial(_hops_sample, echo, scale),
+            ASYNC_HOPS: partial(_hops_sample, async_echo, scale),
         }
         rounds = take_turns("channel", sides, scale.rounds)
         echo.close()
+        async_echo.close()
     return [
         *rounds.rows([CALL_P50, CALL_P99, CALLS_RATE, EVENTS_RATE], CHANNEL, BUS),
         *rounds.rows([EVENTS_RATE], POSTED, BUS),
         *rounds.rows([EVENTS_RATE], SDK, BUS),
-        *rounds.rows([CALL_P50, CALL_P99], CHANNEL, HOPS),
-        *rounds.rows([CALL_P50, CALL_P99], SDK, HOPS),
+        *rounds.rows([CALL_P50, CALL_P99], CHANNEL, HOPS, ASYNC_HOPS),
+        *rounds.rows([CALL_P50, CALL_P99], SDK, HOPS, ASYNC_HOPS),
     ]
 
 
