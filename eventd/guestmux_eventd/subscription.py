@@ -23,7 +23,7 @@ BATCH_BYTES = 32 * 1024
 """Bytes taken from the log at a time: one write to a virtio-serial port."""
 
 _OF_STORED = frozenset({"overload", "not-stored", "expired"})
-"""Why events are lost that are on disk otherwise; no others are among them."""
+"""Why events are lost that are on disk otherwise; no others are among them, apart from those that a crash took."""
 
 
 class Subscription:
@@ -63,7 +63,7 @@ class Subscription:
         self._breaks = history.breaks
         self._ready: list[Entry] = []
         self._dropped = 0
-        self._lap = 0
+        self._lap = self._told_unstored = 0
         self._unacknowledged: list[int] = []
         self._pacer = EventPacer(terms.rates, now) if terms.rates else None
         self._beacon_at, self._told_state = now(), state.version
@@ -88,8 +88,12 @@ class Subscription:
 
     @property
     def has_more(self) -> bool:
-        """Whether there are events that it was not given, and may be."""
-        return bool(self._ready) or (self.cursor < self._log.last and not self.is_full)
+        """Whether there are events that it was not given, and may be now."""
+        if self._ready or self.is_full:
+            return bool(self._ready)
+        if self.is_behind:
+            return not self._history.frozen
+        return self.cursor < self._log.last
 
     @property
     def due(self) -> float | None:
@@ -194,6 +198,8 @@ class Subscription:
     def _go_on(self, plan: Plan) -> None:
         for loss in plan.losses:
             self._lose(loss)
+        # What is not stored in the rest of the lap is left to the journal's gaps: a crash took it.
+        self._told_unstored = max((loss.last for loss in plan.losses), default=plan.after)
         self.cursor, self._lap = plan.after, self._log.first - 1
 
     def _lose(self, loss: Loss) -> None:
@@ -201,7 +207,7 @@ class Subscription:
         names = patterns
         if loss.unstored:
             names = self.terms.unstored()
-        elif loss.reason in _OF_STORED:
+        elif loss.reason in _OF_STORED and loss.last <= self._told_unstored:
             names = self.terms.stored()
         if not names:
             return

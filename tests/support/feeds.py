@@ -30,6 +30,8 @@ class Feeds:
         self.hosts = hosts or Hosts()
         self.gate = FreezeGate()
         self.history = EventHistory(log, journal)
+        self.gate.watch(self.history.follow_freeze)
+        self.gate.before_freezing(self.history.pause)
         self.state = StreamState(self.history, agents or AgentTable(), self.gate)
         self.sent = SentRecord(log)
         self._clock = {} if now is None else {"now": now}
