@@ -100,6 +100,11 @@ class DisplaySocket:
     def __repr__(self) -> str:
         return f"<DisplaySocket {'CLOSED' if self.closed else 'OPEN'} queued={len(self._waiting)}>"
 
+    @property
+    def queued(self) -> int:
+        """Bytes that the server has not taken yet; over MAX_QUEUED it is given up."""
+        return len(self._waiting)
+
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send bytes, now or when the server takes them.
 

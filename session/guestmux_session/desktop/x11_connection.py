@@ -45,9 +45,16 @@ class X11Connection:
         self._handlers: dict[tuple[int, bool], list[EventHandler]] = {}
         self._atoms: dict[str, int] = {}
         self._root_masks: Counter[int] = Counter()
+        self._ids: set[int] = set()
+        self._last_id = 0
 
     def __repr__(self) -> str:
         return f"<X11Connection {self.lost_reason or 'OPEN'} pending={len(self._pending)}>"
+
+    @property
+    def queued(self) -> int:
+        """Bytes that the server has not taken yet."""
+        return self._socket.queued if self._socket is not None else 0
 
     async def start(self, wire: DisplaySocket, cookie: bytes) -> None:
         """Say hello; for `connect_x11`.
@@ -149,6 +156,19 @@ class X11Connection:
             DisplayError: as `ask`; RequestRefused where the window is gone.
         """
         return x11.property_of(await self.ask(x11.get_property(window, name, longs)))
+
+    def new_id(self) -> int:
+        """A number for a window of the agent's, until `free_id`. It is given again as late as can be."""
+        mask = self.setup.id_mask
+        while True:
+            self._last_id = (self._last_id + (mask & -mask)) & mask
+            if self._last_id not in self._ids:
+                self._ids.add(self._last_id)
+                return self.setup.id_base | self._last_id
+
+    def free_id(self, number: int) -> None:
+        """What had this number is gone."""
+        self._ids.discard(number & self.setup.id_mask)
 
     async def wait_lost(self) -> None:
         """Wait until the connection has ended."""
