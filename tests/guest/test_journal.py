@@ -222,3 +222,17 @@ def test_a_journal_that_is_removed_while_it_is_in_use(own_guest: Guest) -> None:
         host.until(lambda host: len(host.data(*LOGINS, "EVENTS_LOST")) == 4)
         assert in_order(host.data(*LOGINS)) == ["bob", "bob"]
         assert [data["reason"] for data in host.data("EVENTS_LOST")] == ["not-stored", "crash"]
+
+
+def test_a_directory_that_is_removed_while_it_is_in_use(own_guest: Guest) -> None:
+    guest = own_guest
+    with connected(guest) as host:
+        host.subscribe(*LOGINS, "BEACON", beacon=ONLY_CHANGES)
+        guest.run(f"rm -r {STATE}")
+        visit(guest, "alice")
+        host.until(lambda host: len(host.data(*LOGINS)) == 2 and host.data("BEACON")[-1]["journal"] != "ok")
+        assert host.data("BEACON")[-1]["journal"] == "absent"
+    # systemd makes it anew.
+    guest.systemctl("restart", EVENTD)
+    assert journal_state(guest) == "ok"
+    assert guest.run(f"stat -c '%U %a' {STATE}").stdout == "guestmux 700\n"
