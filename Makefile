@@ -88,6 +88,10 @@ test-guest: .venv/.installed ## Against a container with real systemd, logind, D
 	.venv/bin/python -m tests.guest.install
 	.venv/bin/pytest -v tests/guest
 
+.PHONY: chaos
+chaos: .venv/.installed bus ## Kill everything at random under load and account for each event; MINUTES=5 SEED=random
+	.venv/bin/python -m tests.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
 .PHONY: test-qemu
 test-qemu: .venv/.installed bus ## Against QEMU's real chardevs and virtio-serial ports, without booting anything
 	@./.ci/need qemu-system-x86_64=qemu-system-x86

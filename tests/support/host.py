@@ -27,7 +27,11 @@ class RawHost:
     async def connect(cls, path: str) -> RawHost:
         sock = socket.socket(socket.AF_UNIX)
         sock.setblocking(False)
-        sock.connect(path)
+        try:
+            sock.connect(path)
+        except OSError:
+            sock.close()
+            raise
         return cls(sock)
 
     async def send(self, data: bytes) -> None:

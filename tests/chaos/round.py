@@ -1,0 +1,103 @@
+"""One round: a world that is killed for a while, and the verdict on it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.account import tell_findings, tell_hearing
+from tests.chaos.hearing import Finding, Hearing
+from tests.chaos.monkey import Deed
+from tests.chaos.referee import judge
+from tests.chaos.vitals_check import check_log, check_vitals
+from tests.chaos.world import JOURNAL_BYTES, Stuck, World, world
+
+MEMORY = 96 << 20
+"""Resident bytes of eventd: Python has 30 MiB, the largest ring 25, and hosts and agents a few each."""
+
+LOG_LINES = 15
+"""Of eventd's log, when it is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a round went.
+
+    Attributes:
+        summary: in some lines, for people.
+        account: what is wrong; empty where all is well.
+    """
+
+    summary: str
+    account: str
+
+
+async def play(directory: Path, seconds: float, seed: int, rate: int) -> Result:
+    """Play a round.
+
+    Args:
+        directory: an empty one, for its files.
+        seconds: for which things are killed; as long again may pass until it is at rest.
+        seed: of everything that is random.
+        rate: events a second that the agents try to emit, in sum.
+    """
+    async with world(directory, seed, rate) as made:
+        stuck: list[Finding] = []
+        began = time.monotonic()
+        try:
+            await made.run(seconds)
+        except* Stuck as group:
+            stuck = [Finding("", _tell_stuck(made, leaf)) for leaf in _leaves(group)]
+        took = time.monotonic() - began
+        for child in made.children:
+            child.end(signal.SIGKILL)
+        if stuck:
+            return Result("stuck", tell_findings(stuck, made.monkey.diary))
+        verdict = judge(made.case())
+        findings = [
+            *verdict.findings,
+            *check_vitals(made.vitals.samples, memory=MEMORY, disk=JOURNAL_BYTES),
+            *check_log(made.eventd.log),
+        ]
+        summary = _tell(made, verdict.hearings.values(), took)
+        return Result(summary, tell_findings(findings, made.monkey.diary) if findings else "")
+
+
+def _tell(made: World, hearings: Iterable[Hearing], took: float) -> str:
+    emitted = sum(agent.total for agent in made.case().emitted)
+    samples = made.vitals.samples
+    lines = [
+        f"{took:.0f} s, {emitted / took:,.0f} events/s emitted of {made.rate:,} asked for, ring {made.ring}",
+        f"{len(made.ledger.changes)} changes at logind, {len(made.ledger.syncs)} times in step",
+        f"done: {_tell_deeds(made.monkey.diary)}",
+        (
+            f"eventd: {max(each.memory for each in samples) >> 20} MiB of memory,"
+            f" {max(each.disk for each in samples) >> 10} KiB on disk at most"
+        ),
+    ]
+    return "\n".join([*lines, *map(tell_hearing, hearings)])
+
+
+def _tell_deeds(diary: Sequence[Deed]) -> str:
+    counts: dict[str, int] = {}
+    for deed in diary:
+        what = deed.what.partition(" for ")[0]
+        if not what.startswith("start "):
+            counts[what] = counts.get(what, 0) + 1
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
+
+def _tell_stuck(made: World, error: BaseException) -> str:
+    last = "\n".join(made.eventd.log.splitlines()[-LOG_LINES:])
+    deeds = "\n".join(f"    {deed.what}" for deed in made.monkey.diary[-LOG_LINES:])
+    return f"{error}\nlast deeds:\n{deeds}\neventd's log ends:\n{last}"
+
+
+def _leaves(group: BaseExceptionGroup[Stuck]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
