@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from guestmux_eventd.journal.faults import JournalFault
 from guestmux_eventd.journal.gaps import Gap, Reason
@@ -128,9 +129,8 @@ class JournalWriter:
             raise
         if len(items) < limit:
             begun = last_of(items[-1]) if items else after
-            items += [
-                _cut(item, upto) for item in self._held if begun < last_of(item) and _first(item) <= upto
-            ]
+            held = (item for item in self._held if begun < last_of(item) and _first(item) <= upto)
+            items += [_cut(item, upto) for item in islice(held, limit - len(items))]
         return items
 
     def close(self, last: int) -> None:
