@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import anyio
 
+from guestmux_eventd.changes import Changes
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.journal.faults import JournalFault
 from guestmux_eventd.journal.gaps import Gap
@@ -49,6 +50,8 @@ class EventHistory:
         self._runs: tuple[Run, ...] = (Run(log.epoch, log.first, None, log.last),)
         self._may_begin = TokenBucket(RUNS_PER_SECOND, RUNS_AT_ONCE, time.monotonic)
         self._watchers: list[Callable[[], None]] = []
+        self._freezes = 0
+        self._thawed = Changes()
 
     def __repr__(self) -> str:
         return f"<EventHistory {self.log!r} {self.state}>"
@@ -96,9 +99,11 @@ class EventHistory:
         if self._journal is None:
             return
         if frozen:
+            self._freezes += 1
             self._journal.hold()
         else:
             self._journal.resume()
+            self._thawed.notify()
 
     def plan(self, since: Since) -> Plan:
         """How a host goes on from its position.
@@ -132,11 +137,26 @@ class EventHistory:
         if self._journal is None:
             return [Gap(after + 1, upto, "slow-reader")]
         try:
-            with anyio.move_on_after(READ_SECONDS):
-                return await self._journal.read(after, upto, min(limit, READ_EVENTS))
+            items = await self._read_between_freezes(self._journal, after, upto, min(limit, READ_EVENTS))
+            if items is not None:
+                return items
+            logger.warning("the journal's disk does not answer; a host loses events up to %d", upto)
         except JournalFault as fault:
             logger.warning("%s; a host loses events up to %d", fault, upto)
         return [Gap(after + 1, upto, "not-stored")]
+
+    async def _read_between_freezes(
+        self, journal: Journal, after: int, upto: int, limit: int
+    ) -> list[Item] | None:
+        """What is on disk; None where that does not answer, and not because it is frozen."""
+        freezes = -1
+        while freezes != self._freezes:
+            while self.frozen:
+                await self._thawed.wait()
+            freezes = self._freezes
+            with anyio.move_on_after(READ_SECONDS):
+                return await journal.read(after, upto, limit)
+        return None
 
     def _kept(self) -> Kept:
         if self._journal is not None:
