@@ -12,6 +12,9 @@ from guestmux_protocol.patterns import EventFilter
 MAX_SLOTS = 1024
 """Names and sessions that are told apart: what is beyond is sent as it comes."""
 
+MAX_HELD_BYTES = 4 << 20
+"""Bytes of events that are kept back, where they are large: what is beyond is sent as it comes."""
+
 LATE = b'"late": true'
 """What the data of an event begins with that is sent behind ones with higher numbers."""
 
@@ -40,9 +43,14 @@ class EventPacer:
         self._now = now
         self._slots: dict[Hashable, _Slot] = {}
         self._holding = 0
+        self._held_bytes = 0
 
     def __repr__(self) -> str:
         return f"<EventPacer {self._holding} held>"
+
+    def paces(self, name: str) -> bool:
+        """Whether events of a name have a rate."""
+        return bool(self._rate(name))
 
     def passes(self, entry: Entry) -> bool:
         """Whether an event may go out now; if not it is kept, and what was kept of its kind is forgotten."""
@@ -50,31 +58,45 @@ class EventPacer:
         if slot is None:
             return True
         now = self._now()
-        if slot.held is None and now >= slot.free_at:
+        too_much = self._held_bytes >= MAX_HELD_BYTES
+        if slot.held is not None and too_much:
+            self._let_go(slot)
+        if slot.held is None and (now >= slot.free_at or too_much):
             slot.free_at = now + slot.period
             return True
-        self._holding += slot.held is None
-        slot.held = entry
+        self._hold(slot, entry)
         return False
 
     def repeat(self, entries: Iterable[Entry]) -> None:
-        """Have the last of each kind sent again, late: what was kept back when a connection ended is among them."""
-        for entry in entries:
-            if slot := self._slot(entry):
-                self._holding += slot.held is None
-                slot.held = entry
+        """Have the last of each kind sent again, late: what was kept back when a connection ended is among them.
 
-    def due(self) -> list[Entry]:
-        """What was kept and may go out now, with LATE."""
+        Args:
+            entries: from memory, which bounds how many there are and what they take.
+        """
+        for entry in entries:
+            key = _kind(entry)
+            self._hold(self._slots.setdefault(key, _Slot(1 / self._rate(entry.name))), entry)
+
+    def forget(self, wanted: EventFilter) -> None:
+        """Keep back only what has these names."""
+        for slot in self._slots.values():
+            if slot.held is not None and slot.held.name not in wanted:
+                self._let_go(slot)
+
+    def due(self, limit: int) -> list[Entry]:
+        """What was kept and may go out now, with LATE: the oldest first, some `limit` bytes of it."""
         if not self._holding:
             return []
         now, taken = self._now(), []
-        for slot in self._slots.values():
-            if slot.held is not None and now >= slot.free_at:
-                taken.append(slot.held.with_member(LATE))
-                slot.held, slot.free_at = None, now + slot.period
-        self._holding -= len(taken)
-        return sorted(taken, key=lambda entry: entry.seq)
+        free = [slot for slot in self._slots.values() if slot.held is not None and now >= slot.free_at]
+        for slot in sorted(free, key=_held_seq):
+            if limit <= 0:
+                break
+            entry = self._let_go(slot)
+            slot.free_at = now + slot.period
+            limit -= entry.size
+            taken.append(entry.with_member(LATE))
+        return taken
 
     def next_due(self) -> float | None:
         """When `due` has something; None: there is nothing."""
@@ -82,11 +104,25 @@ class EventPacer:
             return None
         return min(slot.free_at for slot in self._slots.values() if slot.held is not None)
 
+    def _hold(self, slot: _Slot, entry: Entry) -> None:
+        if slot.held is not None:
+            self._let_go(slot)
+        slot.held = entry
+        self._holding += 1
+        self._held_bytes += entry.size
+
+    def _let_go(self, slot: _Slot) -> Entry:
+        entry, slot.held = slot.held, None
+        assert entry is not None
+        self._holding -= 1
+        self._held_bytes -= entry.size
+        return entry
+
     def _slot(self, entry: Entry) -> _Slot | None:
         rate = self._rate(entry.name)
         if not rate:
             return None
-        key = (entry.name, str(about(entry)[0]))
+        key = _kind(entry)
         slot = self._slots.get(key)
         if slot is None and (len(self._slots) < MAX_SLOTS or self._forget_idle()):
             slot = self._slots[key] = _Slot(1 / rate)
@@ -103,3 +139,11 @@ class EventPacer:
             key: slot for key, slot in self._slots.items() if slot.held is not None or slot.free_at > now
         }
         return len(self._slots) < MAX_SLOTS
+
+
+def _kind(entry: Entry) -> Hashable:
+    return entry.name, str(about(entry)[0])
+
+
+def _held_seq(slot: _Slot) -> int:
+    return slot.held.seq if slot.held else 0

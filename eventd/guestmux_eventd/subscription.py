@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -16,8 +17,9 @@ from guestmux_eventd.journal.journal import READ_EVENTS
 from guestmux_eventd.journal.store import Item
 from guestmux_eventd.position import Loss, Plan, Since
 from guestmux_eventd.stream_state import StreamState
-from guestmux_protocol.events import VERIFIED
+from guestmux_protocol.events import STREAM_EVENTS, VERIFIED
 from guestmux_protocol.json_text import encode
+from guestmux_protocol.patterns import EventFilter
 
 BATCH_BYTES = 32 * 1024
 """Bytes taken from the log at a time: one write to a virtio-serial port."""
@@ -69,9 +71,10 @@ class Subscription:
         self._beacon_at, self._told_state = now(), state.version
         self._mark = encode({"subscription": terms.name})[1:-1] if terms.name else b""
         if since is not None:
-            self._go_on(history.plan(since))
-            if self._pacer and since.epoch == self._log.epoch:
-                self._pacer.repeat(self._kept_upto(since.seq))
+            plan = history.plan(since)
+            self._go_on(plan)
+            if self._pacer and all(loss.first for loss in plan.losses):
+                self._repeat(self._pacer, since.seq)
 
     def __repr__(self) -> str:
         return f"<Subscription {self.terms.name} {self.cursor}/{self._log.last} {self.terms.wanted!r}>"
@@ -98,14 +101,14 @@ class Subscription:
     @property
     def due(self) -> float | None:
         """When there may be more although no event came, in seconds of the clock; None: never."""
-        times = [self._beacon_at] if self.terms.beacon else []
-        if self._pacer and (held := self._pacer.next_due()) is not None:
-            times.append(held)
-        return min(times, default=None)
+        beacon = self._beacon_due if self.terms.beacon else None
+        late = self._pacer.next_due() if self._pacer and not self.is_full else None
+        return late if beacon is None else beacon if late is None else min(beacon, late)
 
     def has(self, seq: int) -> bool:
         """Whether it was given everything up to an event, and acknowledged it where it has a window."""
-        return self.cursor >= seq and (not self._unacknowledged or self._unacknowledged[0] > seq)
+        acknowledged = not self._unacknowledged or self._unacknowledged[0] > seq
+        return self.cursor >= seq and not self._ready and acknowledged
 
     def acknowledge(self, seq: int) -> None:
         """The host is done with everything up to an event."""
@@ -118,14 +121,15 @@ class Subscription:
     def forget(self, patterns: Iterable[str]) -> None:
         """Stop passing on what only these patterns asked for."""
         self.terms = self.terms.without(patterns)
+        self._withdraw(self.terms.wanted)
 
     def take(self) -> list[Entry]:
         """The next events to send, about BATCH_BYTES of them; none when memory has no more for the host now."""
         taken = self._take_ready()
         if self._ready:
             return taken
-        if self._pacer is not None:
-            taken += self._marked(self._pacer.due())
+        if self._pacer is not None and not self.is_full:
+            taken += self._marked(self._pacer.due(BATCH_BYTES))
         if self.terms.beacon:
             self._add_beacon(taken)
         if not self.is_behind and self.cursor < self._log.last and not self.is_full:
@@ -142,6 +146,16 @@ class Subscription:
         else:
             lap, limit = self._lap, self._room()
             self._pass_on(await self._history.read(self.cursor, lap, limit), lap)
+
+    def _withdraw(self, wanted: EventFilter) -> None:
+        """Drop what was read or kept back and has not these names."""
+        names = {entry.name for entry in self._ready if entry.name not in wanted} - STREAM_EVENTS
+        # Nobody can acknowledge what was not sent.
+        gone = {entry.seq for entry in self._ready if entry.name in names}
+        self._unacknowledged = [seq for seq in self._unacknowledged if seq not in gone]
+        self._ready = [entry for entry in self._ready if entry.name not in names]
+        if self._pacer is not None:
+            self._pacer.forget(wanted)
 
     def _take_ready(self) -> list[Entry]:
         """About BATCH_BYTES of what was read or is to be told."""
@@ -222,9 +236,13 @@ class Subscription:
             data["names"] = names
         self._ready += self._about_stream("EVENTS_LOST", data, loss.stands)
 
+    @property
+    def _beacon_due(self) -> float:
+        return self._beacon_at if self._told_state == self._state.version else -math.inf
+
     def _add_beacon(self, taken: list[Entry]) -> None:
         now = self._now()
-        if now < self._beacon_at and self._told_state == self._state.version:
+        if now < self._beacon_due:
             return
         self._beacon_at, self._told_state = now + self.terms.beacon, self._state.version
         stands = Since(self._history.epoch_at(self.cursor), self.cursor)
@@ -233,6 +251,6 @@ class Subscription:
     def _about_stream(self, name: str, data: dict[str, Any], stands: Since) -> list[Entry]:
         return self._marked([self._log.unnumbered(name, data, stands.epoch, stands.seq)])
 
-    def _kept_upto(self, seq: int) -> list[Entry]:
-        kept = self._log.between(self._log.first - 1, seq)
-        return [entry for entry in kept if self.terms.admits(entry)]
+    def _repeat(self, pacer: EventPacer, upto: int) -> None:
+        kept = self._log.between(self._log.first - 1, upto)
+        pacer.repeat(entry for entry in kept if pacer.paces(entry.name) and self.terms.admits(entry))

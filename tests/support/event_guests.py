@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from guestmux_eventd.event_feed import EventFeed
-from guestmux_eventd.event_log import Entry, EventLog
+from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.journal.bounds import MIN_BYTES, Bounds
@@ -73,11 +73,12 @@ class EventGuest:
         self.directory = directory
         self.machine = machine
         self.bounds = bounds
+        self.disk_time = Now()
         self.log = EventLog(epoch, lambda: 1_700_000_000.0, max_events=ring)
         self.journal: Journal | None = None
         if directory is not None:
             self.journal = Journal(
-                place(directory, machine=machine, bounds=bounds), now=lambda: 0.0, batch_seconds=0
+                place(directory, machine=machine, bounds=bounds), now=self.disk_time, batch_seconds=0
             )
         self.hosts = Hosts()
         self.feeds = Feeds(self.log, self.hosts, journal=self.journal, now=now or Now())
@@ -175,7 +176,3 @@ class EventGuest:
         if self.journal is not None:
             while self.journal._thread.is_alive():
                 await anyio.lowlevel.checkpoint()
-
-
-def numbers(entries: list[Entry]) -> list[int]:
-    return [entry.seq for entry in entries]
