@@ -69,7 +69,7 @@ class X11Apps:
 
     async def follow(self, table: AppTable) -> None:
         """Enter what changes."""
-        self._connection.listen(x11.PROPERTY_NOTIFY, self._on_property)
+        self._connection.listen(x11.PROPERTY_NOTIFY, self._on_property, patient=True)
         self._connection.select_root(x11.PROPERTY_CHANGE_MASK)
         try:
             await refresh_on_change(self._changed, lambda: self._refresh(table), self._connection)
@@ -108,7 +108,7 @@ class X11Apps:
             self._changed.beat()
 
     async def _refresh(self, table: AppTable) -> None:
-        listed, truncated = await self._listed()
+        (listed, truncated), active = await asyncio.gather(self._listed(), self._active())
         for window in table.windows.difference(listed):
             table.closed(window)
         self._left_out.intersection_update(listed)
@@ -120,12 +120,15 @@ class X11Apps:
             for window, app in zip(some, await asyncio.gather(*map(self._app_of, some)), strict=True):
                 self._enter(table, window, app)
         table.truncated = truncated
-        active = await self._connection.property(self._root, self._atoms["_NET_ACTIVE_WINDOW"], 1)
-        table.focus(next(iter(active.numbers), None))
+        table.focus(active)
 
     async def _listed(self) -> tuple[list[int], bool]:
         found = await self._connection.property(self._root, self._atoms["_NET_CLIENT_LIST"], MAX_WINDOWS)
         return list(dict.fromkeys(found.numbers)), found.left > 0
+
+    async def _active(self) -> int | None:
+        found = await self._connection.property(self._root, self._atoms["_NET_ACTIVE_WINDOW"], 1)
+        return next(iter(found.numbers), None)
 
     def _enter(self, table: AppTable, window: int, app: AppRef | None) -> None:
         if app is None:

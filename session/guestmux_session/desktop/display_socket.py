@@ -24,6 +24,13 @@ CONNECT_TIMEOUT = 5.0
 READ_BYTES = 64 * 1024
 """Bytes of one wake-up: some hundred events, parsed in a few milliseconds, then others get the loop."""
 
+PAUSE_SECONDS = 0.1
+"""Seconds between two reads while nobody waits for an answer: what servers tell by themselves, a hundred times a second
+when somebody plays with windows, is taken in ten times a second. The first of a while is taken in at once."""
+
+BUSY_BYTES = 16 * 1024
+"""Bytes of a read after which there is no pause: compositors end a connection whose buffers, of 200 KiB, fill up."""
+
 MAX_QUEUED = 4 * 1024 * 1024
 """Bytes that may wait for the server: one that takes no more for so long hangs."""
 
@@ -79,31 +86,38 @@ class DisplaySocket:
         sock: not blocking.
         on_bytes: is given what came, in pieces; what it raises of DisplayError ends the connection.
         on_lost: told once why the connection ended, unless `close` ended it.
+        waiting: whether somebody waits for an answer.
 
     Attributes:
         fds: the descriptors that came and that nobody has taken yet, in their order.
     """
 
     def __init__(
-        self, sock: socket.socket, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+        self,
+        sock: socket.socket,
+        on_bytes: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
+        waiting: Callable[[], bool],
     ) -> None:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._on_bytes = on_bytes
         self._on_lost = on_lost
-        self._waiting = bytearray()
-        self._waiting_fds: list[int] = []
+        self._is_waited_for = waiting
+        self._pause: asyncio.TimerHandle | None = None
+        self._queue = bytearray()
+        self._queued_fds: list[int] = []
         self.fds: list[int] = []
         self.closed = False
         self._loop.add_reader(sock, self._readable)
 
     def __repr__(self) -> str:
-        return f"<DisplaySocket {'CLOSED' if self.closed else 'OPEN'} queued={len(self._waiting)}>"
+        return f"<DisplaySocket {'CLOSED' if self.closed else 'OPEN'} queued={len(self._queue)}>"
 
     @property
     def queued(self) -> int:
         """Bytes that the server has not taken yet; over MAX_QUEUED it is given up."""
-        return len(self._waiting)
+        return len(self._queue)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send bytes, now or when the server takes them.
@@ -117,12 +131,13 @@ class DisplaySocket:
         """
         if self.closed:
             raise DisplayLost("the connection to the display server is closed")
-        if not self._waiting:
+        self._read_on()
+        if not self._queue:
             self._loop.add_writer(self._sock, self._writable)
         # Sent together in the loop's next round: a source asks for many things at a time.
-        self._waiting += data
-        self._waiting_fds += [os.dup(fd) for fd in fds]
-        if len(self._waiting) > MAX_QUEUED:
+        self._queue += data
+        self._queued_fds += [os.dup(fd) for fd in fds]
+        if len(self._queue) > MAX_QUEUED:
             self._lose("it takes nothing any more")
             raise DisplayLost("the display server takes nothing any more")
 
@@ -131,11 +146,13 @@ class DisplaySocket:
         if self.closed:
             return
         self.closed = True
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()
-        self._waiting.clear()
-        close_fds(self._waiting_fds)
+        self._queue.clear()
+        close_fds(self._queued_fds)
         close_fds(self.fds)
 
     def _lose(self, reason: str) -> None:
@@ -144,20 +161,18 @@ class DisplaySocket:
             self._on_lost(reason)
 
     def _writable(self) -> None:
-        fds = self._waiting_fds[:MAX_FDS]
+        fds = self._queued_fds[:MAX_FDS]
         try:
-            sent = (
-                socket.send_fds(self._sock, [self._waiting], fds) if fds else self._sock.send(self._waiting)
-            )
+            sent = socket.send_fds(self._sock, [self._queue], fds) if fds else self._sock.send(self._queue)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._lose(os.strerror(error.errno or 0))
             return
-        del self._waiting[:sent]
-        del self._waiting_fds[: len(fds)]
+        del self._queue[:sent]
+        del self._queued_fds[: len(fds)]
         close_fds(fds)
-        if not self._waiting:
+        if not self._queue:
             self._loop.remove_writer(self._sock)
 
     def _readable(self) -> None:
@@ -176,6 +191,20 @@ class DisplaySocket:
             self._on_bytes(data)
         except DisplayError as error:
             self._lose(str(error))
+        if len(data) < BUSY_BYTES and not self._is_waited_for():
+            self._rest()
+
+    def _rest(self) -> None:
+        if self.closed or self._pause is not None:
+            return
+        self._loop.remove_reader(self._sock)
+        self._pause = self._loop.call_later(PAUSE_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._pause is not None and not self.closed:
+            self._pause.cancel()
+            self._pause = None
+            self._loop.add_reader(self._sock, self._readable)
 
     def _keep_fds(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, data in ancillary:

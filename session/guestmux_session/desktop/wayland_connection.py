@@ -46,6 +46,7 @@ class Proxy:
         id: its number on the connection.
         interface: what it can.
         version: of the interface, as it was bound.
+        patient: its events may come PAUSE_SECONDS late, so that many of them cost little.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Proxy:
         self.interface = interface
         self.version = version
         self.handlers: dict[str, Handler] = {}
+        self.patient = False
         self._connection = connection
 
     def __repr__(self) -> str:
@@ -89,6 +91,8 @@ class WaylandConnection:
         self._changed = Pulse()
         self._free: list[int] = []
         self._next = 2
+        self._syncs = 0
+        self._hurried = False
         self._display = Proxy(self, 1, DISPLAY, 1)
         self._objects: dict[int, Proxy] = {1: self._display}
         self._display.on(error=self._on_error, delete_id=self._on_delete)
@@ -126,9 +130,13 @@ class WaylandConnection:
         """
         done = Pulse()
         self.create(self._display, "sync").on(done=lambda _serial: done.beat())
-        with anyio.move_on_after(CONNECT_TIMEOUT):
-            while not done.count and self.lost_reason is None:
-                await self._changed.wait()
+        self._syncs += 1
+        try:
+            with anyio.move_on_after(CONNECT_TIMEOUT):
+                while not done.count and self.lost_reason is None:
+                    await self._changed.wait()
+        finally:
+            self._syncs -= 1
         if not done.count:
             self.lose("it does not answer")
             raise DisplayLost(f"lost the Wayland compositor: {self.lost_reason}")
@@ -174,8 +182,13 @@ class WaylandConnection:
         """Close it."""
         self.lose("closed")
 
+    def is_waited_for(self) -> bool:
+        """Whether an answer is to come, or somebody heard of an event who may not wait; for the socket."""
+        return self._syncs > 0 or self._hurried
+
     def received(self, untrusted_data: bytes) -> None:
         """Take bytes in; for the socket. Raises WireError."""
+        self._hurried = False
         for number, opcode, body in self._cutter.events(untrusted_data):
             proxy = self._objects.get(number)
             if proxy is not None:
@@ -192,6 +205,7 @@ class WaylandConnection:
             arguments[-1] = self._enter(arguments[-1], INTERFACES[event.creates], proxy.version)
         handler = proxy.handlers.get(event.name)
         if handler is not None:
+            self._hurried = self._hurried or not proxy.patient
             handler(*arguments)
 
     def _enter(self, number: int, interface: Interface, version: int) -> Proxy:
@@ -244,7 +258,7 @@ async def connect_wayland(path: Path) -> WaylandConnection:
     """
     connection = WaylandConnection()
     sock = await connect(str(path))
-    wire = DisplaySocket(sock, connection.received, connection.lose)
+    wire = DisplaySocket(sock, connection.received, connection.lose, connection.is_waited_for)
     try:
         await connection.start(wire)
     except DisplayLost as error:

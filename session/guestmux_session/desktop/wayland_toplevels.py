@@ -67,6 +67,7 @@ class WaylandToplevels:
         self._manager = self._connection.bind(self.interface, self.version)
         if self._manager is None:
             raise DisplayUnavailable(f"the compositor has no {self.interface.name}")
+        self._manager.patient = True
         self._manager.on(toplevel=self._on_toplevel)
         await self._connection.sync()
         await self._refresh(table)
@@ -111,6 +112,7 @@ class WaylandToplevels:
         def set_app_id(untrusted_app_id: str | None) -> None:
             window.app_id = one_line(untrusted_app_id or "", MAX_TEXT)
 
+        window.proxy.patient = True
         window.proxy.on(
             title=set_title,
             app_id=set_app_id,

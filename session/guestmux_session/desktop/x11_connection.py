@@ -42,7 +42,8 @@ class X11Connection:
         self._sent = 0
         self._answered = 0
         self._pending: dict[int, asyncio.Future[bytes]] = {}
-        self._handlers: dict[tuple[int, bool], list[EventHandler]] = {}
+        self._handlers: dict[tuple[int, bool], dict[EventHandler, bool]] = {}
+        self._hurried = False
         self._atoms: dict[str, int] = {}
         self._root_masks: Counter[int] = Counter()
         self._ids: set[int] = set()
@@ -101,19 +102,22 @@ class X11Connection:
             self._answered = self._sent
         self._send(request)
 
-    def listen(self, code: int, handler: EventHandler, *, synthetic: bool = False) -> None:
+    def listen(
+        self, code: int, handler: EventHandler, *, synthetic: bool = False, patient: bool = False
+    ) -> None:
         """Hear of a kind of events, from now on.
 
         Args:
             code: the event's.
             handler: is given each event's bytes; it must be quick.
             synthetic: those that clients send each other, instead of those of the server's own.
+            patient: they may come PAUSE_SECONDS late, so that many of them cost little.
         """
-        self._handlers.setdefault((code, synthetic), []).append(handler)
+        self._handlers.setdefault((code, synthetic), {})[handler] = patient
 
     def unlisten(self, code: int, handler: EventHandler, *, synthetic: bool = False) -> None:
         """Hear of them no more."""
-        self._handlers[code, synthetic].remove(handler)
+        del self._handlers[code, synthetic][handler]
 
     def select_root(self, mask: int) -> None:
         """Have the server send these events about the root window, until `unselect_root`; several users add up.
@@ -191,6 +195,10 @@ class X11Connection:
         """Close it."""
         self.lose("closed")
 
+    def is_waited_for(self) -> bool:
+        """Whether an answer is to come, or somebody heard of an event who may not wait; for the socket."""
+        return bool(self._pending) or not self._ready or self._hurried
+
     def received(self, untrusted_data: bytes) -> None:
         """Take bytes in; for the socket. Raises WireError, DisplayUnavailable."""
         if not self._ready:
@@ -199,12 +207,14 @@ class X11Connection:
                 return
             self.setup, self._ready, untrusted_data = setup, True, b""
             self._changed.beat()
+        self._hurried = False
         for packet in self._cutter.packets(untrusted_data):
             self._take(packet)
 
     def _take(self, packet: x11.Packet) -> None:
         if packet.kind == "event":
-            for handler in tuple(self._handlers.get((packet.code, packet.synthetic), ())):
+            for handler, patient in [*self._handlers.get((packet.code, packet.synthetic), {}).items()]:
+                self._hurried = self._hurried or not patient
                 handler(packet.data)
             return
         number = self._number(packet.sequence)
@@ -243,7 +253,7 @@ async def connect_x11(display: str, authority: str = "") -> X11Connection:
     cookie = await asyncio.to_thread(read_cookie, address, authority)
     connection = X11Connection(address.screen)
     sock = await _knock(address)
-    wire = DisplaySocket(sock, connection.received, connection.lose)
+    wire = DisplaySocket(sock, connection.received, connection.lose, connection.is_waited_for)
     try:
         await connection.start(wire, cookie)
     except BaseException:
