@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,14 +14,20 @@ DEFAULT_PATH = "/etc/guestmux/session-agent.toml"
 logger = logging.getLogger(__name__)
 
 
+ClipboardPolicy = Literal["active", "always", "never"]
+
+
 class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """Everything that can be set. The defaults are what says least.
 
     Args:
         titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
+        clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
+            foreground, always, or never.
     """
 
     titles: bool = False
+    clipboard: ClipboardPolicy = "active"
 
 
 DEFAULTS = SessionConfig()

@@ -6,7 +6,7 @@ import logging
 
 import anyio
 
-from guestmux_protocol.events import EVENTS, AppExited, AppFocused, AppStarted
+from guestmux_protocol.events import EVENTS, AppExited, AppFocused, AppStarted, ClipboardChanged
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.bus_service import BusService
@@ -46,6 +46,7 @@ class SessionAgent(Agent):
     app_started = KnownEvent(EVENTS["APP_STARTED"], AppStarted)
     app_exited = KnownEvent(EVENTS["APP_EXITED"], AppExited)
     app_focused = KnownEvent(EVENTS["APP_FOCUSED"], AppFocused)
+    clipboard_changed = KnownEvent(EVENTS["CLIPBOARD_CHANGED"], ClipboardChanged)
 
     def __init__(
         self,
@@ -60,11 +61,11 @@ class SessionAgent(Agent):
         notify = NotifyFreedesktop(self)
         self._with_logind = (LockLogind(self), LogoutLogind(self))
         surroundings = SessionSurroundings()
-        self._desktop = DesktopProviders(self, surroundings, titles=config.titles)
+        self._desktop = DesktopProviders(self, surroundings, config)
         users: list[SessionBusUser] = [notify, surroundings, self._desktop.manager]
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
-        for part in [*self._verbs, self._desktop.apps]:
+        for part in [*self._verbs, self._desktop.apps, self._desktop.clipboard]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")
 
@@ -86,6 +87,7 @@ class SessionAgent(Agent):
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._session_bus.run)
+                group.start_soon(self._desktop.keep)
                 await super().run()
         finally:
             close_all(self._verbs)

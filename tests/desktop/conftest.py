@@ -11,8 +11,8 @@ from tests.support.dbus_daemon import PrivateBus, private_bus
 from tests.support.sway import Sway, sway
 from tests.support.x_server import XServer, x_server
 
-X_PROGRAMS = ("Xvfb", "openbox", "xterm", "xdotool", "xprop")
-WAYLAND_PROGRAMS = ("sway", "foot", "setpriv")
+X_PROGRAMS = ("Xvfb", "openbox", "xterm", "xdotool", "xprop", "xclip", "xsel")
+WAYLAND_PROGRAMS = ("sway", "foot", "setpriv", "wl-copy", "wl-paste")
 
 
 @pytest.fixture

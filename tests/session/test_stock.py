@@ -132,6 +132,7 @@ async def test_info_tells_session_user_and_providers(
     assert "MY_PASSWORD" not in info["environment"]
     assert info["providers"] == {
         "apps": f"{tmp_path}/wayland-0: No such file or directory",
+        "clipboard": f"{tmp_path}/wayland-0: No such file or directory",
         "info-environment": "ok",
         "lock-logind": "ok",
         "logout-logind": "ok",
@@ -162,6 +163,12 @@ async def test_everything_there_is_registered_at_once(
     ):
         agent = await manager.agent()
         assert set(agent.commands) - set(GUEST) == {
+            "session-clipboard-clear",
+            "session-clipboard-download",
+            "session-clipboard-get",
+            "session-clipboard-list",
+            "session-clipboard-set",
+            "session-clipboard-upload",
             "session-close-app",
             "session-focus-app",
             "session-get-info",

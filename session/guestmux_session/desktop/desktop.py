@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import anyio
+
 from guestmux_session.desktop.app_sources import AppSources
 from guestmux_session.desktop.app_watch import AppHost, AppWatch
 from guestmux_session.desktop.apps import Apps
+from guestmux_session.desktop.clipboard import Clipboard
+from guestmux_session.desktop.clipboard_guard import ClipboardGuard
+from guestmux_session.desktop.clipboard_sources import ClipboardSources
+from guestmux_session.desktop.clipboard_watch import ClipboardWatch
 from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Displays
+from guestmux_session.desktop.held_contents import HeldContents
 from guestmux_session.desktop.launcher import Launcher
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.info_environment import from_logind
 from guestmux_session.provider import ProviderHost
+from guestmux_session.session_config import SessionConfig
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 
 
@@ -26,14 +34,15 @@ class DesktopProviders:
     Args:
         host: the agent.
         surroundings: has the session's variables.
-        titles: whether windows' titles may be told.
+        config: what the guest's administrator allows.
 
     Attributes:
         manager: is to be told of the session bus.
         apps: the commands about applications.
+        clipboard: the commands about the clipboards.
     """
 
-    def __init__(self, host: DesktopHost, surroundings: SessionSurroundings, *, titles: bool) -> None:
+    def __init__(self, host: DesktopHost, surroundings: SessionSurroundings, config: SessionConfig) -> None:
         async def session_type() -> str:
             return (await from_logind(host))[0]
 
@@ -41,13 +50,28 @@ class DesktopProviders:
         self.displays = Displays(lambda: surroundings.environment(None), session_type)
         entries = DesktopEntries()
         sources = AppSources(self.displays, self.manager, entries)
-        self._watch = AppWatch(host, sources, titles=titles)
-        self.apps = Apps(self._watch, Launcher(surroundings, self.manager, entries), titles=titles)
+        self._app_watch = AppWatch(host, sources, titles=config.titles)
+        launcher = Launcher(surroundings, self.manager, entries)
+        self.apps = Apps(self._app_watch, launcher, titles=config.titles)
+        clipboards = ClipboardSources(self.displays)
+        self._contents = HeldContents(clipboards)
+        guard = ClipboardGuard(host, config.clipboard)
+        self.clipboard = Clipboard(clipboards, self._contents, guard)
+        self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard)
 
     async def run(self) -> None:
         """Watch what hosts want to know of, for as long as the agent is registered."""
-        await self._watch.run()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._app_watch.run)
+            group.start_soon(self._clipboard_watch.run)
+
+    async def keep(self) -> None:
+        """Keep what hosts have put into the clipboards, for as long as the agent runs."""
+        await self._contents.run()
 
     async def states(self) -> dict[str, str]:
         """Which source each provider has chosen, or why it has none."""
-        return {self.apps.name: await self.apps.state()}
+        return {
+            self.apps.name: await self.apps.state(),
+            self.clipboard.name: await self.clipboard.state(),
+        }

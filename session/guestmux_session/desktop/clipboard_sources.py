@@ -1,0 +1,39 @@
+"""Chooses the source of clipboards that the session offers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from guestmux_session.desktop.clipboard_source import ClipboardSource
+from guestmux_session.desktop.clipboard_x11 import X11Clipboard
+from guestmux_session.desktop.displays import Displays
+from guestmux_session.desktop.errors import DisplayUnavailable
+
+
+class ClipboardSources:
+    """All of them.
+
+    Args:
+        displays: the display servers.
+    """
+
+    def __init__(self, displays: Displays) -> None:
+        self._displays = displays
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ClipboardSource]:
+        """The one there is, for as long as a block lasts.
+
+        Raises:
+            DisplayUnavailable: there is none at the moment.
+        """
+        kind = (await self._displays.find()).kind
+        if kind == "x11":
+            async with self._displays.x11() as x11:
+                yield X11Clipboard(x11)
+        elif kind == "wayland":
+            async with self._displays.wayland():
+                raise DisplayUnavailable("the compositor lets nobody but its windows have the clipboard")
+        else:
+            raise DisplayUnavailable("the session has no display server")
