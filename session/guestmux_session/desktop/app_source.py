@@ -11,8 +11,8 @@ from guestmux_session.desktop.app_table import AppTable
 from guestmux_session.desktop.errors import DisplayError, DisplayLost
 from guestmux_session.pulse import Pulse
 
-REST_SECONDS = 0.1
-"""Seconds between two looks at what has changed: a thousand changes in a second are ten looks, and what came and went
+REST_SECONDS = 0.2
+"""Seconds between two looks at what has changed: a thousand changes in a second are five looks, and what came and went
 in between is told by nobody. The first change of a while is looked at, at once."""
 
 MAX_TITLE = 1024

@@ -14,9 +14,6 @@ from guestmux_session.desktop.errors import DisplayUnavailable, WireError
 MAX_PACKET = 4 * 1024 * 1024
 """Bytes of one reply: what a source asks for is less, by the limits in its requests."""
 
-MAX_SETUP = 256 * 1024
-"""Bytes of the server's answer to the setup; a server with all visuals and screens there are takes some ten."""
-
 PROPERTY_CHANGE_MASK = 1 << 22
 SUBSTRUCTURE_MASK = (1 << 19) | (1 << 20)
 """SubstructureNotify and SubstructureRedirect: whom messages for the window manager go to."""
@@ -178,9 +175,8 @@ class Cutter:
         self._buffer += untrusted_data
         if len(self._buffer) < 8:
             return None
+        # 256 KiB at most, by the size of the field.
         size = 8 + 4 * int.from_bytes(self._buffer[6:8], "little")
-        if size > MAX_SETUP:
-            raise WireError("its setup is too long")
         if len(self._buffer) < size:
             return None
         whole = bytes(self._buffer[:size])

@@ -1,0 +1,29 @@
+"""What the guest's administrator allows session agents."""
+
+from pathlib import Path
+
+import pytest
+
+from guestmux_session.session_config import DEFAULTS, SessionConfig, read_session_config
+
+
+def test_without_a_file_the_defaults_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read_session_config(tmp_path / "none") is DEFAULTS
+    assert not DEFAULTS.titles
+    assert not caplog.text
+
+
+def test_titles_can_be_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("titles = true\n")
+    assert read_session_config(path) == SessionConfig(titles=True)
+
+
+@pytest.mark.parametrize("text", ["titles = ", "titles = 'yes'", "titels = true", "titles = true\n\xff"])
+def test_what_is_written_wrongly_allows_nothing(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    path.write_text(text, encoding="latin-1")
+    assert read_session_config(path) is DEFAULTS
+    assert "nothing in it counts" in caplog.text
