@@ -10,10 +10,8 @@ from typing import Final
 
 from guestmux_transport.char_device import DEVICE_WRITE_BYTES, LEFTOVER_BYTES, is_hung_up, read_out
 from guestmux_transport.edge import GONE, edge_poller
+from guestmux_transport.host_mark import EARLY_SECONDS, HostMark
 from guestmux_transport.pipe import Pipe
-
-EARLY_SECONDS: Final = 1.0
-"""How long bytes are kept whose host is not seen yet: later they are of nobody."""
 
 _UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
 
@@ -52,6 +50,7 @@ class DeviceHosts:
         self._current: Pipe | None = None
         self._untaken: Pipe | None = None
         self._clock = clock
+        self._mark = HostMark(clock)
         self._early = b""
         self._early_until = 0.0
         self.dead = False
@@ -90,8 +89,9 @@ class DeviceHosts:
 
     def _host_came(self) -> None:
         if self._current is not None:
-            self._keep(self._current.unanswered)
+            self._keep(self._mark.unanswered)
         early, self._early = self._unclaimed(), b""
+        self._mark = HostMark(self._clock)
         self._current = self._untaken = Pipe(
             self._name,
             self._fd,
@@ -100,6 +100,7 @@ class DeviceHosts:
             write_bytes=DEVICE_WRITE_BYTES,
             gather=True,
             early=early,
+            mark=self._mark,
         )
         self._on_change()
 
@@ -107,11 +108,11 @@ class DeviceHosts:
         pieces, ending = self._read_out()
         untrusted_input = b"".join(pieces)
         if self._current is not None:
-            leftovers, early = _split(self._current.unanswered, untrusted_input)
+            leftovers, early = _split(self._mark, untrusted_input)
             self._current.detach([leftovers] if leftovers else [])
             self._current = None
         elif self.must_restart or not untrusted_input:
-            _, early = _split(b"", untrusted_input)
+            _, early = _split(HostMark(), untrusted_input)
         else:
             early = self._unclaimed() + untrusted_input  # of a host that is there, and not seen coming yet
         self.must_restart = False
@@ -137,27 +138,27 @@ class DeviceHosts:
     def _let_go(self, pipe: Pipe) -> None:
         if pipe is self._current:
             if pipe.gone:
-                self._keep(pipe.unanswered)
+                self._keep(self._mark.unanswered)
             self._current = None
             self.must_restart = not pipe.gone
             self._on_change()
 
 
-def _split(untrusted_unanswered: bytes, untrusted_input: bytes) -> tuple[bytes, bytes]:
+def _split(mark: HostMark, untrusted_input: bytes) -> tuple[bytes, bytes]:
     """What the host that left had sent, and what the next one has.
 
     virtio_console learns of hosts by messages that a work queue looks at, and of data by interrupts: when a host is
     seen to leave, the first bytes of the next may be in the queue, or have been received as if they were the
-    first one's. A client that begins without waiting for a greeting marks its beginning by 0xFF
+    first one's, and answered. A client that begins without waiting for a greeting marks its beginning by 0xFF
     (guest-sync-delimited), which nothing else contains.
 
     Args:
-        untrusted_unanswered: received since the last 0xFF, and not answered.
+        mark: what is known of the bytes received.
         untrusted_input: not received yet.
     """
-    mark = untrusted_input.rfind(b"\xff")
-    if mark >= 0:
-        return untrusted_input[:mark], untrusted_input[mark:]
-    if untrusted_unanswered:
-        return b"", untrusted_unanswered + untrusted_input
+    place = untrusted_input.rfind(b"\xff")
+    if place >= 0:
+        return untrusted_input[:place], untrusted_input[place:]
+    if mark.unanswered or mark.has_joined:
+        return b"", mark.unanswered + untrusted_input
     return untrusted_input, b""

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from guestmux_transport.edge import ENDING, GONE, READABLE, WRITABLE
 from guestmux_transport.flag import Flag
+from guestmux_transport.host_mark import HostMark
 from guestmux_transport.outbox import Outbox
 from guestmux_transport.pipe_errors import PipeClosed
 
@@ -31,9 +32,6 @@ LOW_WATER: Final = 64 * 1024
 
 HIGH_WATER: Final = 1024 * 1024
 """Writers should await drain() before write() when more than this is pending."""
-
-UNANSWERED_BYTES: Final = 4096
-"""Most remembered of a host's beginning: what a virtio port gives in one read, and far more than a guest-sync."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -64,11 +62,11 @@ class Pipe:
         gather: whether smaller writes of one turn of the loop go out as one: a virtio port's ring has room for so many
             writes, however short they are, and each of them interrupts the host.
         early: what the other side sent before this, read already.
+        mark: told of what receive() gives, and of what the kernel took; for devices.
 
     Attributes:
         name: the address, for logs.
         received: bytes that receive() gave so far.
-        unanswered: what receive() gave from the last 0xFF on, as long as nothing was written since.
         more: whether receive_now() may give more before the listener is told; else it will be.
         want_writable: told whether edges of WRITABLE are needed, for the descriptor's owner; else they always come.
     """
@@ -83,10 +81,11 @@ class Pipe:
         write_bytes: int = SOCKET_WRITE_BYTES,
         gather: bool = False,
         early: bytes = b"",
+        mark: HostMark | None = None,
     ) -> None:
         self.name = name
         self.received = 0
-        self.unanswered = b""
+        self._mark = mark
         self.more = True
         self.want_writable: Callable[[bool], None] | None = None
         self._fd = fd
@@ -147,7 +146,8 @@ class Pipe:
             self._steps_left = STEPS_PER_TURN
             await self._readable.wait()
         self.received += len(data)
-        self._remember(data)
+        if self._mark is not None:
+            self._mark.received(data)
         return data
 
     def listen(self, listener: Listener | None) -> None:
@@ -174,7 +174,7 @@ class Pipe:
     def write(self, data: bytes) -> None:
         """Send `data`: at once what the kernel takes, the rest as room comes. Never blocks.
 
-        A pipe that gathers sends at the end of this turn of the loop.
+        A pipe that gathers sends at the end of this turn of the loop, unless its host has joined (`HostMark`).
 
         Dropped silently when the other side is gone. Not bounded here: see `pending`, HIGH_WATER and drain().
         """
@@ -183,8 +183,7 @@ class Pipe:
         if self._outbox:
             self._outbox.add(memoryview(data))
             return
-        if self._gather and 0 < len(data) < self._write_bytes:
-            self.unanswered = b""
+        if self._gather and 0 < len(data) < self._write_bytes and not self._must_hurry():
             self._outbox.add(memoryview(data))
             self._plan_flush()
             return
@@ -199,7 +198,7 @@ class Pipe:
             return
         try:
             taken = os.writev(self._fd, pieces)
-            self.unanswered = b""
+            self._answered()
         except BlockingIOError:
             taken = 0
         except OSError as error:
@@ -314,14 +313,13 @@ class Pipe:
         if self._listener is not None:
             asyncio.get_running_loop().call_soon(self._listener.readable)
 
-    def _remember(self, untrusted_data: bytes) -> None:
-        mark = untrusted_data.rfind(b"\xff")
-        if mark >= 0:
-            self.unanswered = untrusted_data[mark:]
-        elif self.unanswered:
-            self.unanswered += untrusted_data
-        if len(self.unanswered) > UNANSWERED_BYTES:
-            self.unanswered = b""
+    def _must_hurry(self) -> bool:
+        """Whether any moment the pipe may end with the host before the one that is there."""
+        return self._mark is not None and self._mark.has_joined
+
+    def _answered(self) -> None:
+        if self._mark is not None:
+            self._mark.unanswered = b""
 
     def _take(self, most: int) -> bytes | None:
         """The next bytes, b"" at the end, None when there are none yet."""
@@ -375,7 +373,7 @@ class Pipe:
         try:
             while taken < len(share):
                 taken += os.write(self._fd, share[taken : taken + self._write_bytes])
-                self.unanswered = b""
+                self._answered()
         except BlockingIOError:
             return taken
         except OSError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from guestmux_transport.char_device import DEVICE_WRITE_BYTES
 from guestmux_transport.edge import edge_poller
+from guestmux_transport.host_mark import HostMark
 from guestmux_transport.pipe import Pipe
 from tests.support.pipes import turns
 
@@ -20,13 +21,18 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def gathering_pipe() -> Iterator[tuple[Pipe, socket.socket]]:
+def gathering_pipe(mark: HostMark | None = None) -> Iterator[tuple[Pipe, socket.socket]]:
     ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     peer.setblocking(False)
     with ours, peer:
         pipe = Pipe(
-            "device", ours.fileno(), lambda _: watch.stop(), write_bytes=DEVICE_WRITE_BYTES, gather=True
+            "device",
+            ours.fileno(),
+            lambda _: watch.stop(),
+            write_bytes=DEVICE_WRITE_BYTES,
+            gather=True,
+            mark=mark,
         )
         watch = edge_poller().watch(ours.fileno(), pipe.edge)
         yield pipe, peer
@@ -99,10 +105,24 @@ async def test_what_a_full_ring_did_not_take_follows_in_whole_writes() -> None:
         assert DEVICE_WRITE_BYTES in [len(data) for data in got]
 
 
-async def test_a_gathered_reply_counts_as_written() -> None:
-    with gathering_pipe() as (pipe, peer):
+async def test_a_gathered_reply_counts_as_written_when_it_is() -> None:
+    mark = HostMark()
+    with gathering_pipe(mark) as (pipe, peer):
         peer.send(b"\xffguest-sync")
         assert await pipe.receive() == b"\xffguest-sync"
-        assert pipe.unanswered == b"\xffguest-sync"
         pipe.write(b"answer")
-        assert pipe.unanswered == b""
+        assert mark.unanswered == b"\xffguest-sync"
+        await turns()
+        assert mark.unanswered == b""
+
+
+async def test_nothing_is_gathered_while_the_end_of_the_host_before_may_come() -> None:
+    now = 5.0
+    with gathering_pipe(HostMark(lambda: now)) as (pipe, peer):
+        peer.send(b"first\xffsecond")
+        await pipe.receive()
+        pipe.write(b"answer")
+        assert writes(peer) == [b"answer"]
+        now += 1.1
+        pipe.write(b"answer")
+        assert writes(peer) == []

@@ -166,9 +166,13 @@ async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_host_is_see
 
 
 @pytest.mark.parametrize("answer", [b"", b"answer"])
-async def test_a_beginning_that_nobody_answered_is_the_next_hosts(answer: bytes) -> None:
+@pytest.mark.parametrize(("seconds", "is_its"), [(0.9, True), (1.1, False)])
+async def test_what_is_not_answered_of_a_host_that_joined_is_the_next_pipes(
+    answer: bytes, seconds: float, is_its: bool
+) -> None:
+    now = 5.0
     with pty_pair() as (device, path):
-        hosts = DeviceHosts("test", os.dup(device), lambda: None)
+        hosts = DeviceHosts("test", os.dup(device), lambda: None, clock=lambda: now)
         first = come(path, b"first\xffsecond")
         await until_readable(device)
         await turns()
@@ -176,6 +180,7 @@ async def test_a_beginning_that_nobody_answered_is_the_next_hosts(answer: bytes)
         assert pipe is not None
         assert await receive_exactly(pipe, 12) == b"first\xffsecond"
         pipe.write(answer)
+        now += seconds
         os.write(first, b" host")
         os.close(first)
         await pipe.wait_closed()
@@ -185,10 +190,30 @@ async def test_a_beginning_that_nobody_answered_is_the_next_hosts(answer: bytes)
         await turns()
         pipe = hosts.take()
         assert pipe is not None
-        expected = b" and more" if answer else b"\xffsecond host and more"
+        expected = (
+            (b"" if answer else b"\xffsecond") + (b" host" if is_its or not answer else b"") + b" and more"
+        )
         assert await receive_exactly(pipe, len(expected)) == expected
         hosts.close()
         os.close(second)
+
+
+async def test_an_answer_that_the_end_of_the_host_before_overtakes_is_given_again() -> None:
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None)
+        first = come(path, b"\xffsync")
+        await until_readable(device)
+        await turns()
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, 5) == b"\xffsync"
+        pipe.write(b"answer")
+        hosts._watch.on_edge(select.EPOLLHUP)  # of the same turn
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, 5) == b"\xffsync"
+        hosts.close()
+        os.close(first)
 
 
 async def test_a_host_that_came_while_the_one_before_is_seen_leaving() -> None:
