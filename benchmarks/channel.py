@@ -36,7 +36,7 @@ def run(folder: Path, scale: Scale) -> list[Row]:
     with ExitStack() as stack:
         guests = {way: stack.enter_context(_guest(folder / way, way)) for way in ("bus", "channel", "post")}
         sdk = stack.enter_context(_sdk_guest(folder / "sdk"))
-        echo = echoing(stack.enter_context(bare_hops(folder)))
+        echo = echoing(stack.enter_context(bare_hops(folder)).path)
         async_echo = connect(stack.enter_context(async_hops(folder)))
         sides: dict[str, Side] = {
             BUS: partial(_chain_sample, guests["bus"], scale),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.core.rounds import Measure, Row, Sample, Scale, Side, take_turns
-from benchmarks.peers.bare_hops import FRAME_BYTES, bare_hops, send_through, socat_hops, take_through
+from benchmarks.peers.bare_hops import FRAME_BYTES, Hops, bare_hops, send_through, socat_hops, take_through
 from benchmarks.peers.bus import bus_with_session
 from benchmarks.peers.mux_chain import MuxChain, mux_chain
 from benchmarks.peers.sdk_orders import Transfer
-from benchmarks.peers.usage import resident_mib, usage
+from benchmarks.peers.usage import cpu_us, resident_mib
 
 COUNTS = (1, 10, 100)
 
@@ -29,6 +30,8 @@ RELAY, SOCAT = "two hops, Python", "two hops, socat"
 DOWN = Measure("guest to host", "MB/s", more_is_better=True)
 UP = Measure("host to guest", "MB/s", more_is_better=True)
 CPU = Measure("eventd's CPU", "ms/GB")
+ALL_CPU = Measure("CPU of all three", "ms/GB")
+"""Of both ends and what is between them: other than the rates, it is much the same on a busy machine."""
 MEMORY = Measure("eventd's memory", "MiB")
 
 
@@ -40,9 +43,9 @@ def run(folder: Path, scale: Scale) -> list[Row]:
         for peer, hops in ((RELAY, bare_hops), (SOCAT, socat_hops)):
             sides[peer] = partial(_bare_sample, stack.enter_context(hops(folder)), size)
         rounds = take_turns("streams", sides, scale.rounds)
-    rows = rounds.rows([DOWN, UP], ONE, RELAY, SOCAT)
+    rows = rounds.rows([DOWN, UP], ONE, RELAY, SOCAT) + rounds.rows([ALL_CPU], ONE, RELAY)
     for count in COUNTS[1:]:
-        rows += rounds.rows([DOWN, UP, CPU, MEMORY], name(count), ONE)
+        rows += rounds.rows([DOWN, UP, CPU, ALL_CPU, MEMORY], name(count), ONE)
     return rows
 
 
@@ -54,20 +57,30 @@ def name(count: int) -> str:
 def _sample(guest: MuxChain, size: int, streams: int) -> Sample:
     least = LEAST_BYTES * size // FULL_BYTES
     each = max(size // streams, least) // FRAME_BYTES * FRAME_BYTES
-    before = usage(guest.eventd.process.pid)
+    pids = [process.pid for process in (guest.eventd.process, guest.agent.process, guest.host.worker.process)]
+    before = [cpu_us(pid) for pid in pids]
     down = guest.host.transfer(Transfer(each, streams))
     up = guest.host.transfer(Transfer(each, streams, up=True))
-    used = usage(guest.eventd.process.pid) - before
+    used = [_per_gb(cpu_us(pid) - begun, 2 * each * streams) for pid, begun in zip(pids, before, strict=True)]
     return {
         DOWN.name: down,
         UP.name: up,
-        CPU.name: used.cpu_us / 1000 / (2 * each * streams / 1e9),
+        CPU.name: used[0],
+        ALL_CPU.name: sum(used),
         MEMORY.name: resident_mib(guest.eventd.process.pid),
     }
 
 
-def _bare_sample(path: str, size: int) -> Sample:
-    return {DOWN.name: _rate(take_through, path, size), UP.name: _rate(send_through, path, size)}
+def _bare_sample(hops: Hops, size: int) -> Sample:
+    pids = (os.getpid(), *hops.pids)
+    before = sum(cpu_us(pid) for pid in pids)
+    down, up = _rate(take_through, hops.path, size), _rate(send_through, hops.path, size)
+    used = sum(cpu_us(pid) for pid in pids) - before
+    return {DOWN.name: down, UP.name: up, ALL_CPU.name: _per_gb(used, 2 * size)}
+
+
+def _per_gb(used_us: float, size: int) -> float:
+    return used_us / 1000 / (size / 1e9)
 
 
 def _rate(move: Callable[[str, int], None], path: str, size: int) -> float:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 from threading import Thread
+from typing import NamedTuple
 
 from benchmarks.peers.processes import environment, python, running
 from benchmarks.peers.raw_client import RawClient, connect
@@ -27,25 +28,37 @@ COUNT_BYTES = 8
 DONE = b"."
 
 
+class Hops(NamedTuple):
+    """Running hops.
+
+    Attributes:
+        path: the relay's.
+        pids: of far end and relay.
+    """
+
+    path: str
+    pids: tuple[int, ...]
+
+
 @contextmanager
-def bare_hops(folder: Path) -> Iterator[str]:
-    """Far end and relay, in Python; gives the relay's path."""
+def bare_hops(folder: Path) -> Iterator[Hops]:
+    """Far end and relay, in Python."""
     far, near = folder / "bare-far", folder / "bare-near"
     with ExitStack() as stack:
-        _run(stack, python("benchmarks.peers.bare_hops", str(far)), folder, far)
-        _run(stack, python("benchmarks.peers.bare_hops", str(near), str(far)), folder, near)
-        yield str(near)
+        far_pid = _run(stack, python("benchmarks.peers.bare_hops", str(far)), folder, far)
+        near_pid = _run(stack, python("benchmarks.peers.bare_hops", str(near), str(far)), folder, near)
+        yield Hops(str(near), (far_pid, near_pid))
 
 
 @contextmanager
-def socat_hops(folder: Path) -> Iterator[str]:
-    """The same far end, and socat as the relay; gives the relay's path."""
+def socat_hops(folder: Path) -> Iterator[Hops]:
+    """The same far end, and socat as the relay, a process for each connection."""
     far, near = folder / "socat-far", folder / "socat-near"
     relay = [socat(), f"-b{FRAME_BYTES}", f"UNIX-LISTEN:{near},fork", f"UNIX-CONNECT:{far}"]
     with ExitStack() as stack:
-        _run(stack, python("benchmarks.peers.bare_hops", str(far)), folder, far)
+        far_pid = _run(stack, python("benchmarks.peers.bare_hops", str(far)), folder, far)
         _run(stack, relay, folder, near)
-        yield str(near)
+        yield Hops(str(near), (far_pid,))
 
 
 def socat() -> str:
@@ -86,10 +99,11 @@ def echoing(path: str) -> RawClient:
     return host
 
 
-def _run(stack: ExitStack, command: list[str], folder: Path, path: Path) -> None:
-    stack.enter_context(running(command, environment(), folder / f"{path.name}.log"))
+def _run(stack: ExitStack, command: list[str], folder: Path, path: Path) -> int:
+    process = stack.enter_context(running(command, environment(), folder / f"{path.name}.log"))
     # Its first connection is dropped: it shows that the socket is there.
     connect(str(path)).close()
+    return process.pid
 
 
 def _serve(path: str) -> None:
