@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -32,7 +33,7 @@ class Toplevel:
     complete: bool = False
 
 
-class WaylandToplevels:
+class WaylandToplevels(ABC):
     """The applications of a compositor. Wayland tells no processes: all windows of an id are one application.
 
     Args:
@@ -90,6 +91,14 @@ class WaylandToplevels:
     async def title(self, window: Hashable) -> str:
         """What stands in its title bar."""
         return window.title if isinstance(window, Toplevel) else ""
+
+    @abstractmethod
+    async def focus(self, window: Hashable) -> None:
+        """Give a window the keyboard."""
+
+    @abstractmethod
+    async def close(self, window: Hashable) -> None:
+        """Ask a window to close."""
 
     def has(self, window: Hashable) -> TypeGuard[Toplevel]:
         """Whether it is there; a request to one that is gone would end the connection."""
