@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -48,6 +49,7 @@ class EventFeed:
         self._now = now
         self._subscriptions: dict[str, Subscription] = {}
         self._more = anyio.Event()
+        self._waits_until = math.inf
 
     def __repr__(self) -> str:
         return f"<EventFeed {list(self._subscriptions.values())}>"
@@ -123,8 +125,16 @@ class EventFeed:
         self.wake()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Have `wake` called when there may be more events; returns what ends it."""
+        """Have `wake` called when there are more events, or the stream stands otherwise; returns what ends it."""
         return self._history.log.listen(wake)
+
+    def wake_for_more(self) -> None:
+        """Have `wait` return if there is something to send, or will be before it returns."""
+        for subscription in self._subscriptions.values():
+            due = subscription.due
+            if subscription.has_more or (due is not None and due < self._waits_until):
+                self.wake()
+                return
 
     def wake(self) -> None:
         """Have `wait` return: there may be more."""
@@ -133,11 +143,13 @@ class EventFeed:
     async def wait(self) -> None:
         """Wait until there may be more."""
         due = [when for each in self._subscriptions.values() if (when := each.due) is not None]
+        self._waits_until = min(due, default=math.inf)
         if due:
-            with anyio.move_on_after(max(min(due) - self._now(), 0)):
+            with anyio.move_on_after(max(self._waits_until - self._now(), 0)):
                 await self._more.wait()
         else:
             await self._more.wait()
+        self._waits_until = -math.inf
         self._more = anyio.Event()
 
     def take(self) -> list[Entry]:

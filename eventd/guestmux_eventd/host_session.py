@@ -137,7 +137,7 @@ class HostSession:
         Returns:
             whether it goes over to mux: then the pipe is open, and the next byte on it is mux, both ways.
         """
-        stop_listening = self.events.listen(self.events.wake)
+        stop_listening = self.events.listen(self.events.wake_for_more)
         self._hosts.add(self)
         try:
             async with anyio.create_task_group() as tasks:

@@ -117,10 +117,14 @@ class MuxSession:
 
     def has(self, seq: int) -> bool:
         """Whether everything up to this event that the host wants is on the wire; who asks is told when it is."""
-        if self.events.wanted is None or (self._delivered >= seq and self.events.has(seq)):
+        if self.events.wanted is None:
             return True
-        self.events.wake()
-        return False
+        if not self.events.has(seq):
+            # What makes it so wakes us.
+            return False
+        if self._delivered < seq:
+            self.events.wake()
+        return self._delivered >= seq
 
     def upgrade(self) -> None:
         """Nothing: guest-mux-upgrade is no command here."""
@@ -149,8 +153,7 @@ class MuxSession:
     def _wake(self) -> None:
         """At once, and without a task: events may come by the thousand."""
         self._push()
-        if self.events.has_more:
-            self.events.wake()
+        self.events.wake_for_more()
 
     def _take_in(self, frames: list[Frame]) -> None:
         for frame in frames:

@@ -20,6 +20,7 @@ from guestmux_protocol.mux import RESET, Error, MuxLimits, Reply, Request, encod
 from guestmux_protocol.qmp import QmpDialect
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import HIGH_WATER, Pipe
+from tests.support.event_guests import Now
 from tests.support.fake_agents import FakeAgents
 from tests.support.feeds import Feeds
 from tests.support.host import RawHost
@@ -294,6 +295,61 @@ async def test_delivery_is_known(guest: Guest) -> None:
         seq = guest.log.append("A", {}, "verified")
         assert await guest.hosts.deliver(seq, 5.0)
         await host.event("A")
+
+
+async def test_an_ack_frame_acknowledges_in_every_subscription(guest: Guest) -> None:
+    async with guest.mux() as host:
+        for name in (b"", b"a"):
+            value(await host.ask("guest-event-subscribe", b'{"window": 1, "subscription": "%b"}' % name))
+        for _ in range(3):
+            guest.log.append("A", {}, "verified")
+        for seq in (1, 2, 3):
+            assert [(await host.event()).seq for _ in "xx"] == [seq, seq]
+            assert value(await host.ask("guest-ping")) == {}
+            assert not host.frames
+            assert not guest.feeds.hosts._have(seq)
+            host.mux.ack(seq)
+            await host.flush()
+        assert await guest.hosts.deliver(3, 5.0)
+
+
+async def test_what_is_late_is_sent_when_nothing_else_happens(guest: Guest) -> None:
+    now = Now()
+    guest.feeds = Feeds(guest.log, guest.hosts, now=now)
+    async with guest.mux() as host:
+        value(await host.ask("guest-event-subscribe", b'{"rate": {"A": 1000}}'))
+        for _ in range(2):
+            guest.log.append("A", {}, "verified")
+        assert (await host.event()).seq == 1
+        now.time += 1
+        late = await host.event()
+        assert (late.seq, json.loads(late.data)["late"]) == (2, True)
+
+
+async def test_who_waits_for_a_host_that_acknowledges_nothing_costs_nothing(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with guest.mux() as host:
+        value(await host.ask("guest-event-subscribe", b'{"window": 1}'))
+        seq = guest.log.append("A", {}, "verified")
+        await host.event()
+        await anyio.wait_all_tasks_blocked()
+        looks = 0
+        have = guest.hosts._have
+
+        def looked(seq: int) -> bool:
+            nonlocal looks
+            looks += 1
+            return have(seq)
+
+        monkeypatch.setattr(guest.hosts, "_have", looked)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(guest.hosts.deliver, seq, 20.0)
+            for _ in range(50):
+                await anyio.lowlevel.checkpoint()
+            assert looks == 1
+            host.mux.ack(seq)
+            await host.flush()
 
 
 # ---- hosts that mean no good
