@@ -422,9 +422,11 @@ async def test_a_disk_that_hangs_when_it_is_opened(
     journal = Journal(place(tmp_path / "j"), now=Now(), batch_seconds=0)
     assert await journal.start("a") == 1
     assert "kept in memory until it does" in caplog.text
+    assert kind(journal) == "io"
     journal.append(event(1))
     disk.answer.set()
     assert await everything(journal) == [1]
+    assert kind(journal) is None
     await journal.close(1)
     await anyio.to_thread.run_sync(journal._thread.join)
 

@@ -13,7 +13,7 @@ from tests.guest.logins import terminal_login
 from tests.guest.rig import Guest
 from tests.guest.state_disk import EVENTD, STATE, state_disk
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(180)]
 
 LOGINS = ("SESSION_LOGIN", "SESSION_LOGOUT")
 ONLY_CHANGES = 3600
@@ -42,6 +42,7 @@ def kill(guest: Guest) -> None:
     guest.wait_for(
         "the next eventd",
         lambda: main_pid(guest) != before and guest.systemctl("is-active", EVENTD, check=False) == "active",
+        30,
     )
 
 
@@ -131,6 +132,33 @@ def test_a_freeze_keeps_everything_for_the_thaw(own_guest: Guest, tmp_path: Path
             host.until(lambda host: len(host.data(*LOGINS)) == 4)
             assert host.data(*LOGINS) == told
             assert in_order(told) == ["alice", "alice", "bob", "bob"]
+
+
+def test_an_eventd_that_is_killed_in_a_freeze_is_back_before_the_thaw(
+    own_guest: Guest, tmp_path: Path
+) -> None:
+    """The next one cannot open its journal; it serves all the same, and opens it when it can."""
+    guest = own_guest
+    with state_disk(guest, tmp_path) as disk:
+        with connected(guest) as host:
+            guest.wait_for("the system agent", lambda: "return" in host.ask("guest-fsfreeze-status"))
+            visit(guest, "alice")
+            wait_stored(guest)
+            assert host.ask("guest-fsfreeze-freeze-list", mountpoints=[disk])["return"] == 1
+        kill(guest)
+        with connected(guest) as host:
+            host.subscribe("SESSION_*", "BEACON", beacon=ONLY_CHANGES)
+            host.until(lambda host: any(data["frozen"] for data in host.data("BEACON")))
+            assert host.data("BEACON")[-1]["journal"] == "io"
+            visit(guest, "bob")
+            host.until(lambda host: len(host.data(*LOGINS)) == 2)
+            assert host.ask("guest-fsfreeze-thaw")["return"] == 1
+            host.until(lambda host: host.data("BEACON")[-1]["journal"] == "ok")
+            # The numbers that it gave out were used before: it begins anew, and says so.
+            assert [data["reason"] for data in host.data("EVENTS_LOST")] == ["new-epoch"]
+            visit(guest, "bob")
+            host.until(lambda host: len(host.data(*LOGINS)) == 4)
+        assert log_of(guest).count("events are stored again") == 1
 
 
 def journal_state(guest: Guest) -> str:

@@ -70,6 +70,7 @@ class Journal:
         self.changed: Callable[[], object] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = JournalWriter(place, now, self._writer_changed)
+        self._unanswered: JournalFault | None = None
         self._queue = JournalQueue()
         self._batch_seconds = batch_seconds
         # A disk that hangs for ever must not keep eventd from ending.
@@ -88,7 +89,7 @@ class Journal:
     @property
     def fault(self) -> JournalFault | None:
         """Why events are not stored now; None: they are."""
-        return self._writer.fault
+        return self._writer.fault or self._unanswered
 
     @property
     def collides(self) -> int:
@@ -113,8 +114,10 @@ class Journal:
         with anyio.move_on_after(BEGIN_SECONDS) as opening:
             first = await self._ordered(self._writer.open)
         if opening.cancelled_caught:
-            logger.warning("the journal's disk does not answer; events are kept in memory until it does")
+            self._unanswered = JournalFault("io", "the journal's disk does not answer")
+            logger.warning("%s; events are kept in memory until it does", self._unanswered)
         begun = self.begin(epoch, first)
+        begun.result.add_done_callback(self._answered)
         with anyio.move_on_after(BEGIN_SECONDS):
             await self._done(begun)
         self._queue.order(Order(self._writer.check))
@@ -239,6 +242,11 @@ class Journal:
                 order.run()
                 self._await_thaw()
             more = order is not None or bool(items)
+
+    def _answered(self, _begun: object) -> None:
+        if self._unanswered is not None:
+            self._unanswered = None
+            self._writer_changed()
 
     def _writer_changed(self) -> None:
         # Nobody listens any more when the loop has been closed.
