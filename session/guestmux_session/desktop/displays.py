@@ -62,7 +62,11 @@ class Displays:
     async def find(self) -> Desktop:
         """Find out which desktop there is now."""
         environment = await self._environment()
-        return Desktop(display_server(environment, await self._session_type()), environment)
+        kind = display_server(environment, await self._session_type())
+        if kind == "x11" and not environment.get("DISPLAY"):
+            # The session is X's, but its desktop has told the user's systemd nothing yet.
+            kind = "none"
+        return Desktop(kind, environment)
 
     def x11(self) -> AbstractAsyncContextManager[X11Connection]:
         """The connection to the X server, for as long as a block lasts.
