@@ -50,6 +50,7 @@ class EventHistory:
         self._runs: tuple[Run, ...] = (Run(log.epoch, log.first, None, log.last),)
         self._may_begin = TokenBucket(RUNS_PER_SECOND, RUNS_AT_ONCE, time.monotonic)
         self._watchers: list[Callable[[], None]] = []
+        self._told = self.state
         self._freezes = 0
         self._thawed = Changes()
 
@@ -177,9 +178,13 @@ class EventHistory:
         self.log.begin(epoch, first, forget=forget)
 
     def _journal_changed(self) -> None:
+        breaks = self.breaks
         if self._journal is not None and (first := self._journal.collides) > self._present_first:
             logger.warning("the journal has numbers up to %d already: a new run begins", first - 1)
             self.breaks += 1
             self._begin(max(first, self.log.last + 1), forget=True)
-        for changed in self._watchers:
-            changed()
+        # Each attempt to use a journal that cannot be used fails anew.
+        if (self.state, breaks) != (self._told, self.breaks):
+            self._told = self.state
+            for changed in self._watchers:
+                changed()
