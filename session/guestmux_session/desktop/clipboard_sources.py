@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from guestmux_session.desktop.clipboard_source import ClipboardSource
+from guestmux_session.desktop.clipboard_wayland_ext import ExtClipboard
+from guestmux_session.desktop.clipboard_wayland_wlr import WlrClipboard
 from guestmux_session.desktop.clipboard_x11 import X11Clipboard
 from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.errors import DisplayUnavailable
+from guestmux_session.desktop.wayland_connection import WaylandConnection
 
 
 class ClipboardSources:
@@ -33,7 +36,17 @@ class ClipboardSources:
             async with self._displays.x11() as x11:
                 yield X11Clipboard(x11)
         elif kind == "wayland":
-            async with self._displays.wayland():
-                raise DisplayUnavailable("the compositor lets nobody but its windows have the clipboard")
+            async with self._displays.wayland() as wayland:
+                yield _on_wayland(wayland)
         else:
             raise DisplayUnavailable("the session has no display server")
+
+
+def _on_wayland(wayland: WaylandConnection) -> ClipboardSource:
+    for kind in (ExtClipboard, WlrClipboard):
+        if kind.is_offered(wayland):
+            return kind(wayland)
+    # GNOME, for one. By way of Xwayland one would get what X programs have put there, and that only now and then.
+    raise DisplayUnavailable(
+        "the compositor lets nobody but its windows have the clipboard: it has no data control"
+    )

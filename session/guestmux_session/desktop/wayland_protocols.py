@@ -83,11 +83,56 @@ EXT_TOPLEVEL = Interface(
     ),
 )
 
+
+def _data_control(prefix: str) -> tuple[Interface, Interface, Interface, Interface]:
+    """ext-data-control-v1.xml (version 1) and wlr-data-control-unstable-v1.xml (version 2) have the same messages."""
+    device, source, offer = (f"{prefix}_{name}_v1" for name in ("device", "source", "offer"))
+    return (
+        Interface(
+            f"{prefix}_manager_v1",
+            requests=(
+                Message("create_data_source", "n", source),
+                Message("get_data_device", "no", device),
+                Message("destroy", destroys=True),
+            ),
+        ),
+        Interface(
+            device,
+            requests=(
+                Message("set_selection", "o"),
+                Message("destroy", destroys=True),
+                Message("set_primary_selection", "o"),
+            ),
+            events=(
+                Message("data_offer", "n", offer),
+                Message("selection", "o"),
+                Message("finished"),
+                Message("primary_selection", "o"),
+            ),
+        ),
+        Interface(
+            source,
+            requests=(Message("offer", "s"), Message("destroy", destroys=True)),
+            events=(Message("send", "sh"), Message("cancelled")),
+        ),
+        Interface(
+            offer,
+            requests=(Message("receive", "sh"), Message("destroy", destroys=True)),
+            events=(Message("offer", "s"),),
+        ),
+    )
+
+
+EXT_DATA_CONTROL = _data_control("ext_data_control")
+WLR_DATA_CONTROL = _data_control("zwlr_data_control")
+"""Manager, device, source and offer."""
+
 INTERFACES = {
     interface.name: interface
     for interface in (
         *(DISPLAY, REGISTRY, CALLBACK, SEAT),
         *(WLR_TOPLEVELS, WLR_TOPLEVEL, EXT_TOPLEVELS, EXT_TOPLEVEL),
+        *(*EXT_DATA_CONTROL, *WLR_DATA_CONTROL),
     )
 }
 """All of them, by name: what an event creates is looked up here."""
