@@ -149,7 +149,7 @@ class LoginSource:
         except BusError as error:
             logger.warning("logind: %s", error)
 
-    async def _unless_gone(self, reading: Awaitable[None]) -> None:
+    async def _unless_gone(self, reading: Awaitable[object]) -> None:
         """Read what may be gone by now: its end was signalled, as will be the coming of a logind that is away."""
         try:
             await reading
@@ -210,7 +210,7 @@ class LoginSource:
         async def change() -> None:
             seat = self._seats.get(path) or path.rpartition("/")[2]
             session_id, _path = value_of("ActiveSession", active, "(so)")
-            self._publish(self._sessions.set_foreground(seat, session_id))
+            await self._show(seat, session_id)
 
         self._enqueue(change)
 
@@ -248,4 +248,10 @@ class LoginSource:
         self._publish(self._sessions.add(session))
 
     async def _read_seat(self, seat: str, path: str) -> None:
-        self._publish(self._sessions.set_foreground(seat, await self._logins.foreground(path)))
+        await self._show(seat, await self._logins.foreground(path))
+
+    async def _show(self, seat: str, session_id: str) -> None:
+        """Take in which session a seat shows, and before that the session, if its beginning was not worked off yet."""
+        if session_id:
+            await self._unless_gone(self.known(session_id))
+        self._publish(self._sessions.set_foreground(seat, session_id))

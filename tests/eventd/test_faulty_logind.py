@@ -22,6 +22,7 @@ from guestmux_eventd.login_manager import (
 from guestmux_eventd.login_source import LoginSource
 from guestmux_eventd.power_source import PowerSource
 from guestmux_eventd.session_table import Emission, SessionTable
+from guestmux_protocol.events import SessionActive
 from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_exports import Handler, IncomingCall, Interface, Property, Results
@@ -235,6 +236,28 @@ async def test_a_session_that_begins_while_the_list_is_read_loses_no_change(
         await settled(client)
         await settled(client)
         assert [name for name, _data in told] == ["SESSION_LOGIN", "SESSION_LOCK", "SESSION_UNLOCK"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_seat_shows_a_session_that_begins_while_seats_are_read(
+    client: Bus, logind: FaultyLogind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Emission] = []
+
+    async def seats(_manager: LoginManager) -> dict[str, str]:
+        logind.add("c9")
+        return {"seat0": "/seat0"}
+
+    async def foreground(_manager: LoginManager, _path: str) -> str:
+        return "c9"
+
+    monkeypatch.setattr(LoginManager, "seats", seats)
+    monkeypatch.setattr(LoginManager, "foreground", foreground)
+    async with anyio.create_task_group() as tasks:
+        await LoginSource(client, SessionTable(), told.extend).start(tasks)
+        assert [name for name, _data in told] == ["SESSION_LOGIN", "SESSION_ACTIVE"]
+        assert isinstance(shown := told[-1][1], SessionActive)
+        assert shown.session == "c9"
         tasks.cancel_scope.cancel()
 
 
