@@ -77,6 +77,7 @@ class Hearing:
     claims: list[tuple[Place, Claims]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    _lost: list[tuple[int, int]] | None = field(init=False, default=None)
 
     def covers(self, place: Place, *, stored: bool) -> bool:
         """Whether the host was told that it does not hear an event.
@@ -104,8 +105,10 @@ class Hearing:
 
     def lacks(self, seq: int) -> bool:
         """Whether it was told that it does not hear the event of that number, or had not begun to listen."""
-        index = bisect_left(self.gaps, seq, key=lambda gap: gap.told.last)
-        return seq <= self.begin[1] or (index < len(self.gaps) and self.gaps[index].after[1] < seq)
+        if self._lost is None:
+            self._lost = _merged((gap.after[1], gap.told.last) for gap in self.gaps)
+        index = bisect_left(self._lost, seq, key=lambda each: each[1])
+        return seq <= self.begin[1] or (index < len(self._lost) and self._lost[index][0] < seq)
 
     def complain(self, text: str, time: float) -> None:
         """Write down that something is wrong."""
@@ -191,6 +194,17 @@ class Listener:
         self.hearing.gaps.append(Gap(at, self._place(record.epoch, record.last), record))
         if others:
             self._others_upto = max(self._others_upto, record.last)
+
+
+def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers in intervals that have none in common, in order."""
+    merged: list[tuple[int, int]] = []
+    for after, last in sorted(intervals):
+        if merged and after <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((after, last))
+    return merged
 
 
 def ranked(readings: Iterable[Iterable[Record]], *, lasting: bool) -> dict[str, int]:

@@ -19,7 +19,7 @@ from tests.support.dbus_daemon import PrivateBus
 FIRST_PAUSE = 1.0
 """Seconds in which everything comes up."""
 
-MAX_PAUSE = 1.2
+MAX_PAUSE = 1.6
 """Seconds between two acts, at most; acts themselves take as long again, and overlap."""
 
 MAX_DEAD = 1.0
@@ -95,10 +95,10 @@ class Monkey:
         agent, host = random.choice(victims.agents), random.choice(victims.hosts)
         dead, stopped = random.random() * MAX_DEAD, random.random() * MAX_STOPPED
         deeds: list[tuple[float, str, Callable[[], Awaitable[None]]]] = [
-            (4, "eventd", partial(self._kill, victims.eventd, signal.SIGKILL, dead)),
-            (2, "eventd", partial(self._kill, victims.eventd, signal.SIGTERM, dead)),
+            (3, "eventd", partial(self._kill, victims.eventd, signal.SIGKILL, dead)),
+            (1, "eventd", partial(self._kill, victims.eventd, signal.SIGTERM, dead)),
             (2, "eventd", partial(self._stop, victims.eventd, stopped)),
-            (2, "bus", partial(self._kill_bus, dead)),
+            (1.5, "bus", partial(self._kill_bus, dead)),
             (1, "bus", partial(self._stop_bus, stopped)),
             (1, "logind", self._restart_logind),
             (2, agent.name, partial(self._kill, agent, signal.SIGKILL, dead)),

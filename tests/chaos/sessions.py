@@ -178,17 +178,22 @@ class SessionCheck:
 
     def _check_power(self, told: list[Told]) -> None:
         """Each sleep and each resume once and in order, as far as eventd has seen them."""
-        waiting = iter(told)
-        event = next(waiting, None)
-        for change in self.ledger.changes:
-            if change.key[0] != "power":
-                continue
-            if event is not None and event.value == change.value and event.said.at >= change.time - HASTE:
-                event = next(waiting, None)
-            elif not self._excused(change):
-                self.hearing.complain(f"nothing was said of {change}", change.time)
-        if event is not None:
-            self._complain(event, "and nothing of the kind happened")
+        changes = [change for change in self.ledger.changes if change.key[0] == "power"]
+        # From the end: what was not told leaves no later one without its event.
+        while told:
+            event = told.pop()
+            while changes and not _tells(event, changes[-1]):
+                self._miss(changes.pop())
+            if changes:
+                changes.pop()
+            else:
+                self._complain(event, "and nothing of the kind happened")
+        for change in changes:
+            self._miss(change)
+
+    def _miss(self, change: Change) -> None:
+        if not self._excused(change):
+            self.hearing.complain(f"nothing was said of {change}", change.time)
 
     def _excused(self, change: Change) -> bool:
         begin, end = change.time - HASTE, change.time + POWER_SECONDS
@@ -247,6 +252,10 @@ def _goes_with(event: Told, login: Place | None) -> bool:
     if login is None or not event.value or event.key[1] not in ("locked", "idle"):
         return False
     return event.place[0] == login[0] and event.place[1] - login[1] <= STATES
+
+
+def _tells(event: Told, change: Change) -> bool:
+    return event.value == change.value and event.said.at >= change.time - HASTE
 
 
 def _by_key(items: Sequence[Change] | Iterator[Told] | list[Told]) -> dict[Key, list]:  # type: ignore[type-arg]
