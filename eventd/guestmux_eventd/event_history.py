@@ -168,21 +168,34 @@ class EventHistory:
     def _present_first(self) -> int:
         return self._runs[-1].first
 
-    def _begin(self, first: int, *, forget: bool = False) -> None:
-        epoch, last = uuid.uuid4().hex, first - 1
+    def _begin(self, first: int) -> None:
+        """Begin a run behind the present one."""
+        last = first - 1
         ended = Run(self._runs[-1].epoch, self._runs[-1].first, last, last)
-        earlier = () if forget else (*self._runs[:-1], ended)[-MAX_RUNS:]
-        self._runs = (*earlier, Run(epoch, first, None, last))
+        epoch = self._begin_run((*self._runs[:-1], ended)[-MAX_RUNS:], first)
+        self.log.begin(epoch, first, forget=False)
+
+    def _begin_forgetting(self, first: int, lost: int) -> None:
+        """Begin a run whose first numbers stand for the events of the present one, which are lost."""
+        epoch = self._begin_run((), first)
+        if self._journal is not None and lost:
+            self._journal.lose(first, first + lost - 1)
+        self.log.begin(epoch, first + lost)
+
+    def _begin_run(self, earlier: tuple[Run, ...], first: int) -> str:
+        epoch = uuid.uuid4().hex
+        self._runs = (*earlier, Run(epoch, first, None, first - 1))
         if self._journal is not None:
             self._journal.begin(epoch, first)
-        self.log.begin(epoch, first, forget=forget)
+        return epoch
 
     def _journal_changed(self) -> None:
         breaks = self.breaks
         if self._journal is not None and (first := self._journal.collides) > self._present_first:
             logger.warning("the journal has numbers up to %d already: a new run begins", first - 1)
             self.breaks += 1
-            self._begin(max(first, self.log.last + 1), forget=True)
+            # Behind those of the present one, too: the journal tells them apart by their numbers.
+            self._begin_forgetting(max(first, self.log.last + 1), self.log.last - self._present_first + 1)
         # Each attempt to use a journal that cannot be used fails anew.
         if (self.state, breaks) != (self._told, self.breaks):
             self._told = self.state

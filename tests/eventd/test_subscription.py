@@ -223,26 +223,31 @@ async def test_a_host_cannot_have_runs_begun_without_end(tmp_path: Path) -> None
             reader(guest, since=7)
 
 
-async def test_numbers_that_the_journal_had_already_break_the_stream(tmp_path: Path) -> None:
-    """It could not be read when the run began; what the host heard since was of no history."""
+@pytest.mark.parametrize("count", [0, 1, 5])
+async def test_numbers_that_the_journal_had_already_break_the_stream(tmp_path: Path, count: int) -> None:
+    """It could not be read when the run began: what happened since has numbers of no history, and is lost."""
     async with running(tmp_path / "j", "a") as guest:
         await fill(guest, LOGIN, LOGIN)
     with opened(place(tmp_path / "j")):
         second = EventGuest(tmp_path / "j", "b")
         await second.start()
         subscription = reader(second, LOGIN)
-        await fill(second, LOGIN)
-        assert await heard(subscription) == [1]
+        await fill(second, *[LOGIN] * count)
+        assert await heard(subscription) == [*range(1, count + 1)]
         assert second.history.state == "locked"
     second.disk_time.time += RETRY_SECONDS
-    await fill(second, LOGIN)
+    # The attempt follows from the order alone.
+    await second.settle()
     await second.settle()
     assert second.log.epoch not in {"a", "b"}
-    assert (second.log.first, second.log.last, second.history.state) == (3, 2, "ok")
+    first = max(3, 1 + count) + count
+    assert (second.log.first, second.log.last, second.history.state) == (first, first - 1, "ok")
     assert subscription.has_more
-    assert await heard(subscription) == [(0, 0, "new-epoch", None), 1, 2]
+    lost: list[Any] = [(first - count, first - 1, "not-stored", None)] if count else []
+    assert await heard(subscription) == [(0, 0, "new-epoch", None), 1, 2, *lost]
     await fill(second, LOGIN)
-    assert await heard(subscription) == [3]
+    assert await heard(subscription) == [first]
+    assert await heard(reader(second, LOGIN, since=Since("a", 2))) == [*lost, first]
     await second.end()
 
 

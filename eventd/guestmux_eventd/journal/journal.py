@@ -15,6 +15,7 @@ import anyio
 
 from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal.faults import JournalFault
+from guestmux_eventd.journal.gaps import Gap
 from guestmux_eventd.journal.opening import JournalPlace
 from guestmux_eventd.journal.queue import JournalQueue, Order
 from guestmux_eventd.journal.runs import MAX_RUNS, RESERVED, Run
@@ -149,6 +150,10 @@ class Journal:
         if seq >= self._reserve_at:
             self._reserve_at = seq + RESERVED // 2
             self._queue.order(Order(partial(self._writer.reserve, seq)))
+
+    def lose(self, first: int, last: int) -> None:
+        """Have numbers named as those of events that were not stored. Never waits."""
+        self._queue.order(Order(partial(self._writer.write, [Gap(first, last, "not-stored")])))
 
     def kept(self, first: int, last: int) -> Kept:
         """What there is to read, for `position.plan`.
