@@ -43,6 +43,7 @@ from guestmux.schema import GuestSchema
 from guestmux.selection import SelectionError
 from guestmux.stream import EventStream
 from guestmux_protocol.addresses import AddressError
+from guestmux_protocol.clipboard_commands import ClipboardFormats
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
 from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTimezone
 from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
@@ -61,6 +62,7 @@ __all__ = [
     "Beacon",
     "CallTimeout",
     "ChecksumMismatch",
+    "ClipboardFormats",
     "CommandDisabled",
     "CommandFailed",
     "CommandNotFound",

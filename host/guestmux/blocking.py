@@ -20,6 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from guestmux import guest as asynchronous
 from guestmux.blocking_calls import GuestCalls
+from guestmux.blocking_clipboard import ClipboardCalls
 from guestmux.blocking_events import EventStream
 from guestmux.blocking_stream import GuestStream
 from guestmux.blocking_transfers import TransferCalls
@@ -36,7 +37,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-class Guest(GuestCalls, TransferCalls):
+class Guest(GuestCalls, ClipboardCalls, TransferCalls):
     """A connected guest. Made by `connect`; every method raises what the one of `guestmux.Guest` raises.
 
     Args:

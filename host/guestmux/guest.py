@@ -14,6 +14,7 @@ import anyio
 from guestmux.asking import asking
 from guestmux.backoff import Backoff
 from guestmux.calls import Calls
+from guestmux.clipboard_calls import ClipboardCalls
 from guestmux.cursor import Cursor
 from guestmux.errors import (
     CallTimeout,
@@ -48,7 +49,17 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
-class Guest(Calls, FactCalls, TransferCalls, ProcessCalls, ForwardCalls, FreezeCalls, PowerCalls, Waiting):
+class Guest(
+    Calls,
+    ClipboardCalls,
+    FactCalls,
+    TransferCalls,
+    ProcessCalls,
+    ForwardCalls,
+    FreezeCalls,
+    PowerCalls,
+    Waiting,
+):
     """A connected guest. Made by `connect`.
 
     Args:

@@ -64,11 +64,16 @@ class Clipboards:
 
     async def paste(self, *command: str) -> bytes:
         """What a program writes that takes a content from a clipboard."""
-        environment = {**os.environ, **self._server.environment}
+        return await paste(self._server, *command)
 
-        def run() -> bytes:
-            return subprocess.run(
-                command, env=environment, check=True, capture_output=True, timeout=READY_SECONDS
-            ).stdout
 
-        return await anyio.to_thread.run_sync(run)
+async def paste(server: Server, *command: str) -> bytes:
+    """What a program on a display server writes that takes a content from a clipboard."""
+    environment = {**os.environ, **server.environment}
+
+    def run() -> bytes:
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, timeout=READY_SECONDS
+        ).stdout
+
+    return await anyio.to_thread.run_sync(run)

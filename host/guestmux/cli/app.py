@@ -11,6 +11,7 @@ from guestmux import __version__
 from guestmux.cli import exits
 from guestmux.cli.cmd_call import call
 from guestmux.cli.cmd_cat import cat
+from guestmux.cli.cmd_clipboard import clipboard
 from guestmux.cli.cmd_completion import completion
 from guestmux.cli.cmd_cp import cp
 from guestmux.cli.cmd_doctor import doctor
@@ -72,6 +73,7 @@ for command in (
     unlock,
     logout,
     notify,
+    clipboard,
     execute,
     cat,
     cp,
