@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 from anyio.abc import TaskGroup
@@ -78,21 +79,35 @@ class PowerSource:
             self._let_go(what)
 
     async def _shutdown(self, begins: bool) -> None:
-        async with self._turns["shutdown"]:
-            if begins:
-                await self._announce("POWER_SHUTDOWN", events.PowerShutdown())
+        if begins:
+            async with self._announcing("POWER_SHUTDOWN", events.PowerShutdown(), "shutdown"):
                 self._let_go("shutdown")
-            else:
+        else:
+            async with self._turns["shutdown"]:
                 await self._hold("shutdown")
 
     async def _sleep(self, begins: bool) -> None:
-        async with self._turns["sleep"]:
-            if begins:
-                await self._announce("POWER_SLEEP", events.PowerSleep())
+        if begins:
+            async with self._announcing("POWER_SLEEP", events.PowerSleep(), "sleep"):
                 self._let_go("sleep")
-            else:
-                await self._announce("POWER_RESUME", events.PowerResume())
+        else:
+            async with self._announcing("POWER_RESUME", events.PowerResume(), "sleep"):
                 await self._hold("sleep")
+
+    @asynccontextmanager
+    async def _announcing(self, name: str, data: Data, what: str) -> AsyncIterator[None]:
+        """Emit an event now, whatever hosts have still to hear; its turn comes when they have it, or were too slow."""
+        told = anyio.Event()
+
+        async def announce() -> None:
+            await self._announce(name, data)
+            told.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(announce)
+            async with self._turns[what]:
+                await told.wait()
+                yield
 
     async def _renew(self, what: str) -> None:
         """Take an inhibitor of the logind that runs now; one of its predecessor may hold nothing."""

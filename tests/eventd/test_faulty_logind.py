@@ -346,6 +346,27 @@ async def test_a_sleep_that_fails_while_hosts_are_told_ends_with_the_inhibitor_h
         tasks.cancel_scope.cancel()
 
 
+async def test_what_follows_a_sleep_is_emitted_while_hosts_are_still_told_of_it(
+    client: Bus, logind: FaultyLogind
+) -> None:
+    emitted: list[str] = []
+
+    async def never_heard(name: str, _data: Data) -> None:
+        emitted.append(name)
+        await anyio.sleep_forever()
+
+    logind.inhibit.set()
+    power = PowerSource(client, never_heard)
+    async with anyio.create_task_group() as tasks:
+        await power.start(tasks)
+        for begins in (True, False, True):
+            logind.signal("PrepareForSleep", "b", begins)
+        await settled(client)
+        assert emitted == ["POWER_SLEEP", "POWER_RESUME", "POWER_SLEEP"]
+        power.close()
+        tasks.cancel_scope.cancel()
+
+
 async def test_inhibitors_are_taken_of_a_logind_that_comes_later(client: Bus, logind: FaultyLogind) -> None:
     logind.inhibit.set()
     await logind.bus.release_name(LOGIN_NAME)
