@@ -53,9 +53,7 @@ class EventHub:
         """Place a stream that is to begin; gives where."""
         group = self.shared
         if not stream.selection.is_plain or (stream.is_to_continue and group.streams):
-            group = StreamGroup(str(next(self._numbers)))
-            self._own[group.name] = group
-            self._names_in_use = True
+            group = self._new_group()
         group.add(stream)
         return group
 
@@ -69,6 +67,17 @@ class EventHub:
         del self._own[group.name]
         for stream in group.streams:
             self.shared.add(stream)
+
+    def separate(self) -> None:
+        """Give each stream that is not where the others are a subscription of its own.
+
+        A guest that restarted may know one place and not another, and says so only of the one that it is asked about.
+        """
+        base = self.shared.since
+        for stream in self.shared.streams:
+            if stream.begun and stream.reached != base:
+                self.shared.remove(stream)
+                self._new_group().add(stream)
 
     def take_deserted(self) -> list[str]:
         """Forget the subscriptions that feed no stream any more, but the unnamed one; gives their names."""
@@ -97,6 +106,12 @@ class EventHub:
         """End every stream."""
         for group in self.groups:
             group.end(error)
+
+    def _new_group(self) -> StreamGroup:
+        group = StreamGroup(str(next(self._numbers)))
+        self._own[group.name] = group
+        self._names_in_use = True
+        return group
 
     def _feed(self, name: str, events: Sequence[SizedEvent]) -> None:
         group = self._own.get(name) if name else self.shared

@@ -8,12 +8,15 @@ from guestmux.late import LateEvents
 from guestmux.selection import Selection
 from guestmux_protocol.commands import Position
 
+MAX_RUNS = 1024
+"""Runs whose last number is remembered, as many as eventd's journal knows."""
+
 
 class Numbering:
     """Tells what comes anew from what came already.
 
     Numbers go on from one run of eventd to the next, each with an epoch of its own, until an EVENTS_LOST says that they
-    begin anew.
+    begin anew. Epoch and number together name an event for ever.
 
     Args:
         selection: what the stream asked for.
@@ -28,6 +31,8 @@ class Numbering:
         self.epoch = ""
         self.seq = 0
         self.present = ""
+        self._ended: dict[str, int] = {}
+        self._is_anew = False
         self._wanted = selection.wanted
         self._late = LateEvents(selection.rated) if selection.rated.patterns else None
 
@@ -59,8 +64,10 @@ class Numbering:
             return True
         if seq <= self.seq:
             return False
+        if event.epoch != self.epoch:
+            self._end_run()
         self.epoch, self.seq = event.epoch, seq
-        return True
+        return not (self._is_anew and self._had(event))
 
     def break_before(self, event: Event) -> Gap | None:
         """What nobody told: the run that goes on has a number that this stream has of an earlier one.
@@ -70,13 +77,14 @@ class Numbering:
         """
         if event.seq is None or event.epoch == self.epoch or event.epoch != self.present:
             return None
-        self.go_to(Position(epoch=event.epoch, seq=event.seq - 1))
-        self._begin_anew()
+        self._begin_anew(Position(epoch=event.epoch, seq=event.seq - 1))
         return Gap(0, event.seq - 1, ROLLED_BACK)
 
     def reach(self, event: Event) -> None:
         """Note that everything up to an event came, wanted or not."""
         if event.seq is not None and event.seq > self.seq and event.name != EVENTS_LOST and self.moves(event):
+            if event.epoch != self.epoch:
+                self._end_run()
             self.epoch, self.seq = event.epoch, event.seq
 
     def lose(self, loss: Loss, *, exact: bool) -> Gap | None:
@@ -91,14 +99,30 @@ class Numbering:
             # Another stream's position meant nothing to the guest; this one's does.
             return None
         gap = loss.gap(self.seq, self._wanted, exact=exact)
-        if stands is not None and (loss.breaks or stands.seq > self.seq):
-            self.go_to(stands)
         if loss.breaks:
-            self._begin_anew()
+            self._begin_anew(stands or self.position)
+        elif stands is not None and stands.seq > self.seq:
+            self._end_run()
+            self.go_to(stands)
         return gap
 
-    def _begin_anew(self) -> None:
-        """Lower numbers are no sign any more of what came already."""
-        self.present = self.epoch
+    def _begin_anew(self, stands: Position) -> None:
+        """Lower numbers are no sign any more of what came already, unless their runs are known."""
+        self._end_run()
+        self._is_anew = True
+        self.go_to(stands)
         if self._late is not None:
             self._late.reset()
+
+    def _had(self, event: Event) -> bool:
+        """Whether it came before the numbers began anew: the guest sends all that it has then.
+
+        The run that goes on is asked about nothing: if the guest's memory was set back its numbers come twice.
+        """
+        assert event.seq is not None
+        return event.epoch != self.present and event.seq <= self._ended.get(event.epoch, 0)
+
+    def _end_run(self) -> None:
+        self._ended[self.epoch] = max(self.seq, self._ended.pop(self.epoch, 0))
+        if len(self._ended) > MAX_RUNS:
+            del self._ended[next(iter(self._ended))]

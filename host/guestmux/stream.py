@@ -77,6 +77,7 @@ class EventStream:
         self._queue = EventQueue(max_events)
         self._grown = anyio.Event()
         self._latest = 0
+        self._doubts = 0
         self._interrupted = False
         self._ended: Exception | None = None
         self._closed = False
@@ -113,6 +114,11 @@ class EventStream:
         if not self.begun and not self._continues:
             return None
         return self._numbering.position
+
+    @property
+    def doubts(self) -> int:
+        """How often the guest was asked to go on at its position, and nothing came since that would not without it."""
+        return self._doubts
 
     @property
     def latest(self) -> int:
@@ -235,6 +241,7 @@ class EventStream:
         """
         if not self.begun or self._closed:
             return
+        self._doubts = 0
         wanted, advance, put = self.selection.wanted, self._numbering.advance, self._queue.put
         for event, size in events:
             if event.name in STREAM_EVENTS:
@@ -266,6 +273,7 @@ class EventStream:
             if not resume:
                 self._begin_anew(latest)
         self._numbering.present, self._latest = latest.epoch, latest.seq
+        self._doubts += resume and self.reached != latest
         self._interrupted = False
         if self.window is not None:
             self.window.reset(self._numbering.seq)

@@ -65,7 +65,7 @@ class StreamGroup:
             arguments[SUBSCRIPTION] = self.name
         for stream in self.streams:
             arguments.update(stream.selection.own)
-        since = self._since() if resume else None
+        since = self.since if resume else None
         return arguments if since is None else {**arguments, "since": msgspec.to_builtins(since)}
 
     def on_subscribed(self, *, resume: bool = True) -> Callable[[Any], None]:
@@ -81,6 +81,23 @@ class StreamGroup:
                 stream.subscribed(answer, resume=resume)
 
         return subscribed
+
+    @property
+    def since(self) -> Position | None:
+        """Where to begin, so that nobody misses anything; who has more already passes over it."""
+        places = [(stream, reached) for stream in self.streams if (reached := stream.reached) is not None]
+        begun = [(stream, reached) for stream, reached in places if stream.begun]
+        known = {reached.epoch for _, reached in begun}
+        most = max((stream.doubts for stream, _ in begun), default=0)
+
+        def age(place: tuple[EventStream, Position]) -> tuple[int, int]:
+            # To a position that it knows nothing of the guest answers with all that it has, so the doubtful come first.
+            stream, reached = place
+            if stream.begun:
+                return -stream.doubts, reached.seq
+            return -most if reached.epoch in known else -most - 1, reached.seq
+
+        return min(places, key=age)[1] if places else None
 
     @property
     def settled(self) -> int | None:
@@ -109,15 +126,3 @@ class StreamGroup:
         """End every stream."""
         for stream in self.streams:
             stream.end(error)
-
-    def _since(self) -> Position | None:
-        """The earliest position of a stream; a later stream passes over what it had."""
-        places = [(stream, reached) for stream in self.streams if (reached := stream.reached) is not None]
-        known = {reached.epoch for stream, reached in places if stream.begun}
-
-        def age(place: tuple[EventStream, Position]) -> tuple[bool, int]:
-            # To a position that it knows nothing of the guest answers with all that it has.
-            _, reached = place
-            return reached.epoch in known, reached.seq
-
-        return min(places, key=age)[1] if places else None

@@ -103,6 +103,8 @@ class Subscriber:
         async with self._subscribing:
             # The guest allows only so many.
             await self._end_deserted()
+            if group.interrupted:
+                self._separate()
             try:
                 await self._send(group, resume=True)
             except CommandFailed as error:
@@ -113,6 +115,12 @@ class Subscriber:
                     raise
                 await self._send(group, resume=False)
         return group
+
+    def _separate(self) -> None:
+        before = len(self.hub.named)
+        self.hub.separate()
+        if len(self.hub.named) > before:
+            self.changed()
 
     async def _do_without_name(self, group: StreamGroup, refusal: CommandFailed) -> StreamGroup:
         """Go on with a guest that knows one subscription only."""
