@@ -39,12 +39,14 @@ class EventHistory:
     Attributes:
         log: the log.
         breaks: how often the numbers began anew, so that no position from before means anything.
+        renewals: how often a new run began because the machine may be a copy, or set back.
         frozen: the disk is not to be touched: what is only there cannot be read now.
     """
 
     def __init__(self, log: EventLog, journal: Journal | None = None) -> None:
         self.log = log
         self.breaks = 0
+        self.renewals = 0
         self.frozen = False
         self._journal = journal
         self._runs: tuple[Run, ...] = (Run(log.epoch, log.first, None, log.last),)
@@ -105,6 +107,12 @@ class EventHistory:
         else:
             self._journal.resume()
             self._thawed.notify()
+
+    def renew(self) -> None:
+        """Begin a new run: this machine may be a copy of one that goes on with the numbers of the present run."""
+        self.renewals += 1
+        self._begin(self.log.last + 1)
+        self.log.wake()
 
     def plan(self, since: Since) -> Plan:
         """How a host goes on from its position.

@@ -62,7 +62,7 @@ class Subscription:
         self._log = history.log
         self._state = state
         self._now = now
-        self._breaks = history.breaks
+        self._breaks, self._renewals = history.breaks, history.renewals
         self._ready: list[Entry] = []
         self._dropped = 0
         self._lap = self._told_unstored = 0
@@ -125,6 +125,8 @@ class Subscription:
 
     def take(self) -> list[Entry]:
         """The next events to send, about BATCH_BYTES of them; none when memory has no more for the host now."""
+        if self._renewals != self._history.renewals:
+            self._tell_renewal()
         taken = self._take_ready()
         if self._ready:
             return taken
@@ -146,6 +148,11 @@ class Subscription:
         else:
             lap, limit = self._lap, self._room()
             self._pass_on(await self._history.read(self.cursor, lap, limit), lap)
+
+    def _tell_renewal(self) -> None:
+        """The host may have heard more than this machine knows of, and under the numbers that come now."""
+        self._renewals = self._history.renewals
+        self._lose(Loss(0, self.cursor, "rolled-back", Since(self._log.epoch, self.cursor)))
 
     def _withdraw(self, wanted: EventFilter) -> None:
         """Drop what was read or kept back and has not these names."""
