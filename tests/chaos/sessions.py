@@ -17,9 +17,6 @@ POWER_SECONDS = 5.0
 """In which a sleep or a resume is told: it waits for slow hosts to hear what was before."""
 
 
-RUNS_TELL_ANEW = True
-"""A run of eventd begins by telling who is there; who is not named then has left while there was no eventd."""
-
 STATES = 2
 """What is said of a session's state right behind its login."""
 
@@ -141,13 +138,16 @@ class SessionCheck:
             self._complain_of(key, did, heard, stretch)
 
     def _without_repeats(self, told: list[Told]) -> Iterator[Told]:
-        """Without that by which a run of eventd that has just begun says how things stand."""
+        """Without that by which a run of eventd that has just begun says how things stand (docs/events.md, A new run).
+
+        Who is not named then has left while there was no eventd.
+        """
         before = dict(self._known)
         logins: dict[str, Place] = {}
         for event in told:
             session, attribute = event.key
             if event.place[0] > self._run:
-                self._run, before = event.place[0], {**before, **self._known} if RUNS_TELL_ANEW else {}
+                self._run, before = event.place[0], {**before, **self._known}
                 self._known.clear()
                 logins.clear()
             again = before.pop(event.key, None) == event.value

@@ -90,11 +90,12 @@ class World:
         self.hosts = {
             "durable": self._host("durable", "wire", "*"),
             "sparing": self._host("sparing", "sparing", *NOT_CLAIMED),
+            "sdk": self._library_host(),
             "slow": self._host("slow", "slow", "*", "--pace", "20000"),
             "deaf": self._host("deaf", "deaf", "*", "--pace", "0"),
         }
         self.agents = [self._agent(number, home) for number in range(AGENTS)] + [self._bare_agent(home)]
-        moving = [self.hosts["durable"], self.hosts["sparing"], self.proxy]
+        moving = [self.hosts["durable"], self.hosts["sparing"], self.hosts["sdk"], self.proxy]
         self.monkey = Monkey(
             Victims(self.eventd, self.bus, self.logind, self.agents, moving), self.ledger, self.seed
         )
@@ -121,6 +122,23 @@ class World:
                 acting.cancel_scope.cancel()
             await self._come_to_rest()
             tasks.cancel_scope.cancel()
+
+    async def overload(self, seconds: float) -> int:
+        """Let agents emit, and nothing be killed; returns how many events that were.
+
+        Raises:
+            Stuck: eventd does not come up.
+        """
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.logind.run)
+            tasks.start_soon(self.witness.run)
+            await self._begin()
+            tasks.start_soon(self.vitals.run)
+            before = await self.witness.next()
+            await anyio.sleep(seconds)
+            after = await self.witness.next()
+            tasks.cancel_scope.cancel()
+        return after.seq - before.seq
 
     async def _begin(self) -> None:
         self.eventd.start()
@@ -182,7 +200,7 @@ class World:
         causes = Causes(self.ring, crashes, restarts, self.lasting, self.witness.sights)
         emitted = [read_emitted(agent.name, self.log_of(agent)) for agent in self.agents]
         heard = {name: self.record_of(name) for name in self.hosts}
-        sparing = {"sparing": heard.pop("sparing")}
+        sparing = {name: heard.pop(name) for name in ("sparing", "sdk")}
         return Case(heard, sparing, self.ledger, emitted, causes)
 
     def record_of(self, name: str) -> Path:
@@ -202,6 +220,10 @@ class World:
     def _host(self, name: str, socket: str, *arguments: str) -> Child:
         return self._child(name, "host_process", self._path(socket), str(self.record_of(name)), *arguments)
 
+    def _library_host(self) -> Child:
+        files = self._path("sdk"), str(self.record_of("sdk")), self._path("sdk.position")
+        return self._child("sdk", "sdk_process", *files, *NOT_CLAIMED)
+
     def _agent(self, number: int, home: str) -> Child:
         name = f"chaos.agent{number}"
         arguments = name, self.bus.address, home, str(self.rate // AGENTS), self._path(f"{name}.emitted")
@@ -218,7 +240,7 @@ class World:
             f"emit-rate = 1000000\nmemory-events = {self.ring}\njournal = {str(self.lasting).lower()}\n"
             f'journal-directory = "{journal}"\njournal-bytes = {JOURNAL_BYTES}\n'
         )
-        ports = ["durable", "sparing", "slow", "deaf", "witness"]
+        ports = ["durable", "sparing", "sdk", "slow", "deaf", "witness"]
         arguments = [text for name in ports for text in ("--port", f"qmp=unix-listen:{self._path(name)}")]
         return Child(
             "eventd",
@@ -230,10 +252,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(directory: Path, seed: int, rate: int) -> AsyncIterator[World]:
+async def world(directory: Path, seed: int, rate: int, ring: int = 0) -> AsyncIterator[World]:
     """A world for as long as the block lasts; nothing of it is left behind."""
     with private_bus() as bus:
-        made = World(directory, bus, seed, rate)
+        made = World(directory, bus, seed, rate, ring)
         try:
             yield made
         finally:
