@@ -32,15 +32,18 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 DEFAULTS = SessionConfig()
 
+NOTHING = SessionConfig(clipboard="never")
+"""What a file that cannot be read allows."""
+
 
 def read_session_config(path: Path = Path(DEFAULT_PATH)) -> SessionConfig:
     """Read the configuration file; one that is written wrongly allows nothing, which is logged."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), SessionConfig)
     except FileNotFoundError:
-        pass
+        return DEFAULTS
     except OSError as error:
-        logger.error("%s: %s; nothing in it counts", path, error.strerror)
+        logger.error("%s: %s; nothing is allowed", path, error.strerror)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        logger.error("%s: %s; nothing in it counts", path, error)
-    return DEFAULTS
+        logger.error("%s: %s; nothing is allowed", path, error)
+    return NOTHING

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guestmux_session.session_config import DEFAULTS, SessionConfig, read_session_config
+from guestmux_session.session_config import DEFAULTS, NOTHING, SessionConfig, read_session_config
 
 
 def test_without_a_file_the_defaults_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -25,5 +25,5 @@ def test_what_is_written_wrongly_allows_nothing(
 ) -> None:
     path = tmp_path / "file"
     path.write_text(text, encoding="latin-1")
-    assert read_session_config(path) is DEFAULTS
+    assert read_session_config(path) is NOTHING
     assert "nothing in it counts" in caplog.text
