@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from guestmux import blocking
+from guestmux.blocking_events import EventStream
 from guestmux.event import Event
 from tests.guest.logins import Login, TerminalLogin
 from tests.vm.emulated import EVENTD
@@ -13,7 +14,7 @@ from tests.vm.machine import Machine
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
 
-def wait_event(stream: blocking.EventStream, name: str, **data: object) -> Event:
+def wait_event(stream: EventStream, name: str, **data: object) -> Event:
     """The next event of a name with these data."""
     seen: list[object] = []
     for item in stream:
