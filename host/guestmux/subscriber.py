@@ -138,17 +138,17 @@ class Subscriber:
 
     async def _keep_subscribed(self, link: Link) -> None:
         """Subscribe again when the guest forgot, or was silent for long."""
-        received = -1
+        quiet = False
         while True:
             changed = self._changed
-            quiet = link.received == received and not link.blocked
             for group in self.hub.groups:
                 if group.interrupted or quiet:
                     await self._renew(link, group)
             await self._end_unwanted(link)
             received = link.received
-            with anyio.move_on_after(self._renew_after):
+            with anyio.move_on_after(self._renew_after) as waiting:
                 await changed.wait()
+            quiet = waiting.cancelled_caught and link.received == received and not link.blocked
 
     async def _renew(self, link: Link, group: StreamGroup) -> None:
         if error := await self._try(link, lambda: self._subscribe(group)):

@@ -143,6 +143,34 @@ async def test_positions_have_a_subscription_each(guest: guestmux.Guest, standin
         assert names(await take(first, 1)) == ["B"]
 
 
+@CONCURRENT
+async def test_streams_at_different_places_part(guest: guestmux.Guest, standin: StandInGuest) -> None:
+    """Else the guest would tell only one of them that it does not know its place."""
+    async with guest.events("A") as first:
+        standin.emit_withheld("A")
+        # It begins behind what the first has not got yet.
+        standin.commands[SUBSCRIBE], subscribe = withhold(standin), standin.commands[SUBSCRIBE]
+        async with guest.events("A") as second:
+            standin.commands[SUBSCRIBE] = subscribe
+            standin.restart_run()
+            standin.emit_withheld("A")
+            assert names(await take(first, 4)) == ["Disconnected", "Reconnected", "A", "A"]
+            assert names(await take(second, 3)) == ["Disconnected", "Reconnected", "A"]
+            places = {name: asked["since"]["seq"] for name, asked in standin.subscriptions.items()}
+            assert places == {"": 0, "1": 1}
+
+
+def withhold(standin: StandInGuest) -> Any:
+    """Answer a subscription, and send nothing by it."""
+    latest = {"epoch": standin.epoch, "seq": len(standin.journal), "snapshot": {"sessions": []}}
+
+    def answer(arguments: dict[str, Any]) -> Any:
+        del arguments["since"]
+        return latest
+
+    return answer
+
+
 async def test_a_refusal_is_no_sign_of_age(guest: guestmux.Guest, standin: StandInGuest) -> None:
     def refuse(_: dict[str, Any]) -> Any:
         raise Refused("SESSION_LOCK is kept every one, and has no rate")
