@@ -92,15 +92,17 @@ class Subscription:
     @property
     def has_more(self) -> bool:
         """Whether there are events that it was not given, and may be now."""
-        if self._ready or self.is_full:
-            return bool(self._ready)
+        if self._ready:
+            return True
         if self.is_behind:
-            return not self._history.frozen
-        return self.cursor < self._log.last
+            return not self._history.frozen and not self.is_full
+        return self.cursor < self._log.last and not self.is_full
 
     @property
     def due(self) -> float | None:
         """When there may be more although no event came, in seconds of the clock; None: never."""
+        if not self.terms.beacon and self._pacer is None:
+            return None
         beacon = self._beacon_due if self.terms.beacon else None
         late = self._pacer.next_due() if self._pacer and not self.is_full else None
         return late if beacon is None else beacon if late is None else min(beacon, late)
@@ -127,14 +129,14 @@ class Subscription:
         """The next events to send, about BATCH_BYTES of them; none when memory has no more for the host now."""
         if self._renewals != self._history.renewals:
             self._tell_renewal()
-        taken = self._take_ready()
+        taken = self._take_ready() if self._ready else []
         if self._ready:
             return taken
         if self._pacer is not None and not self.is_full:
             taken += self._marked(self._pacer.due(BATCH_BYTES))
         if self.terms.beacon:
             self._add_beacon(taken)
-        if not self.is_behind and self.cursor < self._log.last and not self.is_full:
+        if self.cursor < self._log.last and not self.is_behind and not self.is_full:
             self._read_log(taken)
         return taken
 
