@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.processes import environment, python, running
+from benchmarks.peers.processes import environment, running, shipped
 
 NAME = "eventd"
 
@@ -51,7 +51,7 @@ def starting_eventd(
         config: its configuration.
     """
     qga, qmp = directory / "eventd.qga", directory / "eventd.qmp"
-    command = python("guestmux_eventd", "--config", str(config), "--bus", bus, "--emit-rate", EMIT_RATE)
+    command = shipped("guestmux_eventd", "--config", str(config), "--bus", bus, "--emit-rate", EMIT_RATE)
     command += ["--port", f"qga=unix-listen:{qga}", "--port", f"qmp=unix-listen:{qmp}"]
     variables = environment(library) | ({"NOTIFY_SOCKET": str(notify)} if notify else {})
     with running(command, variables, directory / "eventd.log") as process:

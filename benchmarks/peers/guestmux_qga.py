@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers.processes import python, running
+from benchmarks.peers.processes import running, shipped
 
 NAME = "guestmux-qga"
 
@@ -18,5 +18,5 @@ def guestmux_qga(directory: Path) -> Iterator[tuple[subprocess.Popen[str], str]]
     """Run one; gives the process and the path of its socket."""
     path = directory / "guestmux-qga.sock"
     options = ("-m", "unix-listen", "-p", str(path), "-t", str(directory), "-c", "/dev/null")
-    with running(python("guestmux_qga", *options), dict(os.environ), directory / "qga.log") as process:
+    with running(shipped("guestmux_qga", *options), dict(os.environ), directory / "qga.log") as process:
         yield process, str(path)

@@ -15,6 +15,14 @@ from guestmux_transport.bus_library import LIBRARY_VARIABLE
 STOP_PATIENCE = 1.0
 """Seconds from SIGTERM to SIGKILL; a qemu-ga whose host does not read hears no SIGTERM."""
 
+_AS_SHIPPED = """\
+import sys
+from guestmux_transport.lean_imports import import_little
+import_little()
+from {}.__main__ import main
+sys.exit(main())
+"""
+
 
 def environment(library: str = "") -> dict[str, str]:
     """The variables of a process.
@@ -28,6 +36,11 @@ def environment(library: str = "") -> dict[str, str]:
 def python(module: str, *arguments: str) -> list[str]:
     """The command that runs one of our modules, with the interpreter that runs this."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def shipped(package: str, *arguments: str) -> list[str]:
+    """The command that runs a daemon of ours as the programs in packaging/bin do: without what it never uses."""
+    return [sys.executable, "-c", _AS_SHIPPED.format(package), *arguments]
 
 
 @contextmanager

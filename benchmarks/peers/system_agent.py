@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.peers.eventd import eventd
-from benchmarks.peers.processes import environment, python, running
+from benchmarks.peers.processes import environment, running, shipped
 from benchmarks.peers.raw_client import RawClient, connect
 from tests.support.dbus_daemon import private_bus
 
@@ -21,7 +21,7 @@ def system_agent(directory: Path) -> Iterator[str]:
     config.touch()
     variables = environment() | {"RUNTIME_DIRECTORY": str(directory)}
     with private_bus() as bus, eventd(directory, bus.address) as daemon:
-        command = python("guestmux_session", "--system", "--bus", bus.address, "--config", str(config))
+        command = shipped("guestmux_session", "--system", "--bus", bus.address, "--config", str(config))
         with running(command, variables, directory / "agent.log"):
             _wait(connect(daemon.qga))
             yield daemon.qga
