@@ -49,8 +49,9 @@ from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTi
 from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
 from guestmux_protocol.guest.network import GuestNetworkInterface
 from guestmux_protocol.guest.storage import GuestFilesystemInfo
+from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
 from guestmux_protocol.patterns import PatternError
-from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.session_commands import LockState, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
 from guestmux_protocol.version import VERSION
 

@@ -30,7 +30,8 @@ from guestmux.guest import CONNECT_TIMEOUT
 from guestmux.schema import GuestSchema
 from guestmux_protocol.addresses import DialAddress
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position
-from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
+from guestmux_protocol.session_commands import LockState, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
 
 Parameters = ParamSpec("Parameters")

@@ -8,7 +8,8 @@ from typing import Literal
 from guestmux.calling import Calling, read_as
 from guestmux.schema import GuestSchema
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser
-from guestmux_protocol.session_commands import LockState, NotifyAction, NotifyResult, SessionInfo
+from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
+from guestmux_protocol.session_commands import LockState, SessionInfo
 from guestmux_protocol.sessions import Session
 
 ACTIVE = "active"

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType, field
 
 from guestmux_protocol.clipboard_commands import Which
 from guestmux_protocol.commands import FROZEN, JOURNAL_STATE
+from guestmux_protocol.notification_commands import MAX_REPLY, Tag
 from guestmux_protocol.registry import Data, EventType, doc, event
 from guestmux_protocol.sessions import SessionRef
 
@@ -255,6 +256,32 @@ class ClipboardChanged(Data, frozen=True, kw_only=True):
     truncated: Annotated[bool, doc("There are more formats than are told.")] = False
 
 
+@event(EVENTS, "NOTIFICATION_ACTION", keep="bounded")
+class NotificationAction(Data, frozen=True, kw_only=True):
+    """The user chose an action of a host's notification, or replied. Not where a call waits for it."""
+
+    id: Annotated[int, doc("From session-notify.")]
+    tag: Tag = ""
+    action: Annotated[str | UnsetType, doc("The action's key.")] = UNSET
+    reply: Annotated[
+        str | UnsetType, doc(f"What the user replied, at most {MAX_REPLY} characters of it.")
+    ] = UNSET
+
+
+@event(EVENTS, "NOTIFICATION_CLOSED", keep="bounded")
+class NotificationClosed(Data, frozen=True, kw_only=True):
+    """A host's notification is gone, and can be replaced or closed no more. Not where a call waits for it."""
+
+    id: Annotated[int, doc("From session-notify. A notification server that starts anew may give it again.")]
+    tag: Tag = ""
+    reason: Annotated[
+        Literal["dismissed", "expired", "closed", "server-gone"],
+        doc(
+            "`closed`: by a host, by the agent, or nobody knows why. `server-gone`: with the notification server."
+        ),
+    ]
+
+
 @event(EVENTS, "EVENTS_LOST", keep="none")
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
@@ -294,5 +321,10 @@ EVERY_ONE = frozenset(name for name, kind in EVENTS.items() if kind.keep == "eve
 STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == "none")
 """The events that are about the stream itself, and have no number."""
 
-OF_AGENTS = {name: EVENTS[name] for name in ("APP_STARTED", "APP_EXITED", "APP_FOCUSED", "CLIPBOARD_CHANGED")}
+_NAMES_OF_AGENTS = (
+    *("APP_STARTED", "APP_EXITED", "APP_FOCUSED", "CLIPBOARD_CHANGED"),
+    *("NOTIFICATION_ACTION", "NOTIFICATION_CLOSED"),
+)
+
+OF_AGENTS = {name: EVENTS[name] for name in _NAMES_OF_AGENTS}
 """Those that agents emit, each of what it sees of its session; an agent declares which."""

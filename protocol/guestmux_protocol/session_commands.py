@@ -8,49 +8,18 @@ from msgspec import UNSET, Meta, UnsetType
 
 from guestmux_protocol.clipboard_commands import CLIPBOARD
 from guestmux_protocol.events import TITLE, App
+from guestmux_protocol.inhibit_commands import INHIBIT
+from guestmux_protocol.notification_commands import NOTIFICATIONS, Line
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
+from guestmux_protocol.uri_commands import MAX_URI, URIS
 
-SESSION: dict[str, Command] = {**CLIPBOARD}
+SESSION: dict[str, Command] = {**CLIPBOARD, **NOTIFICATIONS, **URIS, **INHIBIT}
 """The stock agent's commands, by name. An agent registers those that its platform can serve."""
-
-MAX_LINE = 1024
-"""Characters of a title, a key, a label: no desktop shows more of a line."""
-
-MAX_BODY = 16 * 1024
-"""Characters of a notification's text: some screens full, and little enough for any notification server."""
-
-MAX_ACTIONS = 16
-"""Buttons of a notification."""
-
-MAX_EXPIRE = 2_000_000.0
-"""Seconds until a notification goes away: what the server's 32-bit milliseconds hold."""
-
-MAX_URI = 16 * 1024
-"""Characters of a URI: twice what browsers are sure to take."""
 
 MAX_URIS = 64
 """URIs that an application is started with: what a person selects, and little enough for a command line."""
 
-Line = Annotated[str, Meta(max_length=MAX_LINE)]
 Uri = Annotated[str, Meta(min_length=1, max_length=MAX_URI)]
-
-
-class NotifyAction(Arguments, frozen=True):
-    """A button on a notification."""
-
-    key: Annotated[Line, doc("Returned when the user chose it.")]
-    label: Annotated[Line, doc("What the button says.")]
-
-
-class NotifyResult(Data, frozen=True):
-    """What became of a notification."""
-
-    id: Annotated[int, doc("The notification server's number.")]
-    outcome: Annotated[
-        Literal["shown", "action", "dismissed", "expired", "closed"],
-        doc("`shown` where the call did not wait."),
-    ]
-    action: Annotated[str | UnsetType, doc("The key of the action that the user chose.")] = UNSET
 
 
 class SessionInfo(Data, frozen=True):
@@ -92,26 +61,6 @@ class SessionUnlockCommand(Arguments, frozen=True):
 @command(SESSION, "session-logout", returns=Data)
 class SessionLogoutCommand(Arguments, frozen=True):
     """End the session, through logind. Programs in it get SIGTERM; what is unsaved is lost."""
-
-
-@command(SESSION, "session-notify", returns=NotifyResult)
-class SessionNotify(Arguments, frozen=True):
-    """Show a desktop notification, and where asked wait for what the user does with it."""
-
-    summary: Annotated[Line, doc("The title, one line.")]
-    body: Annotated[str, Meta(max_length=MAX_BODY), doc("The text; shown as plain text.")] = ""
-    icon: Annotated[Line, doc("An icon's name from the icon theme.")] = ""
-    urgency: Literal["low", "normal", "critical"] = "normal"
-    actions: Annotated[
-        list[NotifyAction],
-        Meta(max_length=MAX_ACTIONS),
-        doc("Buttons. The key `default` stands for a click on the notification itself."),
-    ] = []
-    expire: Annotated[
-        Annotated[float, Meta(ge=0, le=MAX_EXPIRE)] | UnsetType,
-        doc("Seconds until it goes away; 0 never; the desktop's own time where not given."),
-    ] = UNSET
-    wait_for_user: Annotated[bool, doc("Answer only when the user acted, or it expired.")] = False
 
 
 @command(SESSION, "session-get-info", returns=SessionInfo)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
-from guestmux_protocol.session_commands import SESSION, NotifyResult, SessionNotify
+from guestmux_protocol.notification_commands import NOTIFICATIONS, NotifyResult, SessionNotify
 from guestmux_session.bus_service import BusService
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import CommandError
@@ -77,7 +77,7 @@ class NotifyFreedesktop(Provider):
         self._open.vanished()
         self._settler.settle(self, lack)
 
-    @command_of(SESSION["session-notify"])
+    @command_of(NOTIFICATIONS["session-notify"])
     async def notify(self, asked: SessionNotify) -> NotifyResult:
         """Show one, and wait for what the user does where asked."""
         with self._open.showing() as server:

@@ -12,7 +12,8 @@ from guestmux.cli.options import as_json, call_timeout, connecting, in_session, 
 from guestmux.cli.output import clean, say, say_json
 from guestmux.cli.usage import SESSIONS, examples, paragraphs
 from guestmux.guest import Guest
-from guestmux_protocol.session_commands import LockState, NotifyResult
+from guestmux_protocol.notification_commands import NotifyResult
+from guestmux_protocol.session_commands import LockState
 
 
 @click.command(epilog=paragraphs(SESSIONS, examples("guestmux lock", "guestmux lock user:alice")))
