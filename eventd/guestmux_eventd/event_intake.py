@@ -58,7 +58,10 @@ class EventIntake:
         Raises:
             Refusal: nobody declared it, it does not fit, or there were too many.
         """
-        agent = self._emitter(agents, untrusted_name)
+        return self.take(self._emitter(agents, untrusted_name), untrusted_name, untrusted_data)
+
+    def take(self, agent: Agent, untrusted_name: str, untrusted_data: dict[str, Variant]) -> int:
+        """Take an event in that an agent has declared, and may emit now; as `emit`."""
         try:
             data: dict[str, Any] = to_json(untrusted_data)
             _check_size(rough_size(data))

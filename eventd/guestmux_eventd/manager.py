@@ -23,6 +23,7 @@ from guestmux_eventd.refusal import (
 )
 from guestmux_eventd.registration import Declaration, read_declaration
 from guestmux_eventd.session_table import Emission
+from guestmux_eventd.single_events import SingleEvents
 from guestmux_protocol.version import VERSION
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
@@ -83,6 +84,7 @@ class Manager:
         self._allowance = EmitAllowance(emit_rate, time.monotonic)
         self._privacy = privacy or Privacy()
         self._intake = EventIntake(log, emit_rate, self._privacy)
+        self._single = SingleEvents(bus, logins, agents, self._intake)
         self._disclosure = disclosure
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: set[str] = set()
@@ -96,6 +98,7 @@ class Manager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", "t", self._emit),
+                "EmitOnce": ("ssa{sv}a{sv}", "t", self._emit_once),
                 "AcquireChannel": ("oa{sv}", "ha{sv}", self._acquire_channel),
                 "ListAgents": ("", "a(sss)", self._list_agents),
                 "ListSent": ("tu", "aa{sv}a{sv}", self._list_sent),
@@ -173,9 +176,7 @@ class Manager:
             )
             raise _answer(refusal) from refusal
         except BusError as error:
-            raise MethodError(
-                f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
-            ) from error
+            raise _unknown_caller(error) from error
         return session, self._granted(declaration, session)
 
     def _granted(self, declaration: Declaration, session: str) -> dict[str, Variant]:
@@ -299,9 +300,7 @@ class Manager:
         try:
             return (await identify(self._bus, sender)).uid
         except BusError as error:
-            raise MethodError(
-                f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}"
-            ) from error
+            raise _unknown_caller(error) from error
 
     def _emit(self, call: IncomingCall) -> Results:
         untrusted_name, untrusted_data = call.body
@@ -310,6 +309,15 @@ class Manager:
             return (self._intake.emit(agents, untrusted_name, untrusted_data),)
         except Refusal as refusal:
             raise _answer(refusal) from refusal
+
+    async def _emit_once(self, call: IncomingCall) -> Results:
+        """An event of a client without an agent."""
+        try:
+            return (await self._single.emit(call.sender, *call.body),)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+        except BusError as error:
+            raise _unknown_caller(error) from error
 
 
 def _fields(agent: Agent) -> dict[str, str | int]:
@@ -322,3 +330,7 @@ def _fields(agent: Agent) -> dict[str, str | int]:
 
 def _answer(refusal: Refusal) -> MethodError:
     return MethodError(ERROR_PREFIX + refusal.error, refusal.desc)
+
+
+def _unknown_caller(error: BusError) -> MethodError:
+    return MethodError(f"{ERROR_PREFIX}{DENIED}", f"the caller cannot be identified: {error}")
