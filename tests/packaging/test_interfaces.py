@@ -36,7 +36,7 @@ class Silent(Agent):
 
 def shape(interface: ElementTree.Element) -> set[tuple[str, ...]]:
     """Every member with its types, without the names of arguments, which only the files have."""
-    members = set()
+    members: set[tuple[str, ...]] = set()
     for member in interface:
         if member.tag == "property":
             members.add(("property", member.attrib["name"], member.attrib["type"], member.attrib["access"]))
