@@ -29,6 +29,15 @@ async def test_an_application_starts_is_focused_and_exits(
         assert await agent.source() == "wayland-wlr"
 
 
+async def test_a_compositor_that_nobody_told_of(
+    wayland: Sway, system_bus: PrivateBus, session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAYLAND_DISPLAY")
+    async with desktop_agent(system_bus, session_bus) as agent:
+        wayland.run("foot")
+        await agent.until_runs("foot")
+
+
 async def test_windows_of_one_application_are_one(
     wayland: Sway, system_bus: PrivateBus, session_bus: PrivateBus
 ) -> None:

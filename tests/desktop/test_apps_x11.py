@@ -83,6 +83,21 @@ async def test_titles_are_told_where_they_may_be(
         assert (await agent.apps())[XTERM]["title"] == "plan.txt"
 
 
+async def test_an_agent_that_is_started_again_goes_on(
+    x: XServer, system_bus: PrivateBus, session_bus: PrivateBus
+) -> None:
+    async with desktop_agent(system_bus, session_bus) as agent:
+        await agent.watched()
+        xterm = x.run("xterm")
+        await agent.until_told("APP_STARTED", pid=xterm.pid)
+    async with desktop_agent(system_bus, session_bus) as agent:
+        await agent.watched()
+        assert (await agent.until_told("APP_FOCUSED"))["pid"] == xterm.pid
+        xterm.terminate()
+        await agent.until_told("APP_EXITED", pid=xterm.pid)
+        assert "APP_STARTED" not in dict(agent.told)
+
+
 async def test_a_display_server_that_crashes_and_comes_back(
     x: XServer, system_bus: PrivateBus, session_bus: PrivateBus
 ) -> None:

@@ -1,10 +1,15 @@
 """The clipboards of a real X server, beside programs that people use them with."""
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from guestmux_session.session_config import ClipboardPolicy
+from guestmux_transport.errors import CallError
 from tests.support.clipboards import Clipboards
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.desktop_agent import DesktopAgent, desktop_agent, put_into
@@ -13,6 +18,8 @@ from tests.support.x_server import XServer
 pytestmark = pytest.mark.anyio
 
 XCLIP = ("xclip", "-quiet", "-selection", "clipboard")
+BIG = bytes(range(256)) * 20_000
+"""5 MB: xclip sends it by INCR."""
 
 
 @pytest.fixture
@@ -33,8 +40,124 @@ async def test_text_of_a_program(agent: DesktopAgent, clipboards: Clipboards) ->
     await clipboards.offer("grüße".encode(), *XCLIP)
     got = await agent.call("session-clipboard-get")
     assert got == {"format": "text/plain", "size": 7, "text": "grüße"}
+    assert await agent.clipboard_source() == "x11"
 
 
 async def test_text_for_a_program(agent: DesktopAgent, clipboards: Clipboards) -> None:
     await agent.call("session-clipboard-set", text="grüße")
     assert await clipboards.paste(*XCLIP, "-o") == "grüße".encode()
+    assert await clipboards.paste("xsel", "--output", "--clipboard") == "grüße".encode()
+
+
+async def test_text_of_a_program_that_knows_no_unicode(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await clipboards.offer("grüße".encode("latin-1"), *XCLIP, "-noutf8", "-t", "STRING")
+    assert (await agent.call("session-clipboard-get"))["text"] == "grüße"
+
+
+@pytest.mark.parametrize("kind", ["text/html", "image/png", "application/x-color"])
+async def test_other_formats(agent: DesktopAgent, clipboards: Clipboards, kind: str) -> None:
+    content = b"<b>bold</b>" if kind == "text/html" else bytes(range(256))
+    await clipboards.offer(content, *XCLIP, "-t", kind, kind=kind)
+    got = await agent.call("session-clipboard-get", format=kind)
+    assert (got["text"].encode() if kind == "text/html" else base64.b64decode(got["data-b64"])) == content
+    encoded = base64.b64encode(content).decode()
+    await agent.call("session-clipboard-set", format=kind, data_b64=encoded, selection="primary")
+    assert await clipboards.paste("xclip", "-o", "-t", kind) == content
+    with pytest.raises(CallError, match=f"but as {kind}"):
+        await agent.call("session-clipboard-get")
+
+
+async def test_much_both_ways(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await clipboards.offer(BIG, *XCLIP, "-t", "image/png", kind="image/png")
+    got = await agent.call("session-clipboard-get", format="image/png")
+    assert base64.b64decode(got["data-b64"]) == BIG
+    text = base64.b64encode(BIG).decode()
+    await agent.call("session-clipboard-set", text=text)
+    assert await clipboards.paste(*XCLIP, "-o") == text.encode()
+    listed = await agent.call("session-clipboard-list")
+    assert listed == {"formats": ["text/plain"], "sizes": {"text/plain": len(text)}, "truncated": False}
+
+
+async def test_what_is_marked_is_another(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await clipboards.offer(b"marked", "xsel", "--input", "--nodetach", "--primary", selection="primary")
+    await agent.call("session-clipboard-set", text="copied")
+    assert (await agent.call("session-clipboard-get", selection="primary"))["text"] == "marked"
+    assert (await agent.call("session-clipboard-get"))["text"] == "copied"
+
+
+async def test_the_last_one_counts(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await agent.call("session-clipboard-set", text="first")
+    await agent.call("session-clipboard-set", text="second")
+    assert await clipboards.paste(*XCLIP, "-o") == b"second"
+    await clipboards.offer(b"third", *XCLIP, "-t", "a/b", kind="a/b")
+    assert (await clipboards.until_there("a/b"))["sizes"] == {}
+    await agent.call("session-clipboard-clear")
+    assert await agent.call("session-clipboard-list") == {"formats": [], "sizes": {}, "truncated": False}
+    with pytest.raises(CallError, match="there is no content"):
+        await agent.call("session-clipboard-get")
+
+
+async def test_what_was_set_outlives_eventd(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await agent.call("session-clipboard-set", text="kept")
+    await agent.manager.release(await agent.manager.agent())
+    assert await clipboards.paste(*XCLIP, "-o") == b"kept"
+
+
+async def test_changes_are_told(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await agent.clipboard_watched()
+    await clipboards.offer(b"x", *XCLIP, "-t", "text/html", kind="text/html")
+    told = await agent.until_told("CLIPBOARD_CHANGED", formats=["text/html"])
+    assert told == {"selection": "clipboard", "formats": ["text/html"]}
+    await agent.call("session-clipboard-set", text="größer", selection="primary")
+    told = await agent.until_told("CLIPBOARD_CHANGED", sizes={"text/plain": 8})
+    assert told == {"selection": "primary", "formats": ["text/plain"], "sizes": {"text/plain": 8}}
+    await agent.call("session-clipboard-clear")
+    told = await agent.until_told("CLIPBOARD_CHANGED", formats=[])
+    assert told == {"selection": "clipboard", "formats": []}
+
+
+@pytest.mark.parametrize("command", ["list", "get", "set", "clear"])
+async def test_only_for_who_sits_in_front_of_it(agent: DesktopAgent, command: str) -> None:
+    arguments: dict[str, Any] = {"text": "x"} if command == "set" else {}
+    await agent.call("session-clipboard-set", text="secret")
+    await agent.logind.control.set_locked("c2", locked=True)
+    with pytest.raises(CallError, match="the session is locked"):
+        await agent.call(f"session-clipboard-{command}", **arguments)
+    await agent.logind.control.set_locked("c2", locked=False)
+    await agent.logind.control.set_active("seat0", "")
+    with pytest.raises(CallError, match="the session is in the background"):
+        await agent.call(f"session-clipboard-{command}", **arguments)
+
+
+@pytest.mark.parametrize("policy", ["always", "never"])
+async def test_the_administrator_decides(
+    policy: ClipboardPolicy,
+    bare_x: XServer,
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_into(monkeypatch, bare_x.environment)
+    async with desktop_agent(system_bus, session_bus, clipboard=policy) as agent:
+        await agent.logind.control.set_locked("c2", locked=True)
+        if policy == "never":
+            with pytest.raises(CallError, match="switched off"):
+                await agent.call("session-clipboard-set", text="x")
+        else:
+            await agent.call("session-clipboard-set", text="x")
+
+
+async def test_a_display_server_that_crashes_and_comes_back(
+    agent: DesktopAgent, clipboards: Clipboards, bare_x: XServer
+) -> None:
+    await agent.clipboard_watched()
+    await agent.call("session-clipboard-set", text="lost")
+    await anyio.to_thread.run_sync(bare_x.crash)
+    with pytest.raises(CallError, match="cannot be reached"):
+        await agent.call("session-clipboard-get")
+    await anyio.to_thread.run_sync(bare_x.restart)
+    assert (await agent.call("session-clipboard-list"))["sizes"] == {}
+    await agent.call("session-clipboard-set", text="new")
+    assert await clipboards.paste(*XCLIP, "-o") == b"new"
+    agent.forget()
+    await agent.clipboard_watched()

@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
-from guestmux_session.session_config import SessionConfig
+from guestmux_session.session_config import ClipboardPolicy, SessionConfig
 from guestmux_session.stock import SessionAgent
 from tests.support.dbus_daemon import PrivateBus
-from tests.support.standin_logind import standin_logind
+from tests.support.standin_logind import StandinLogind, standin_logind
 from tests.support.standin_manager import StandinManager, standin_manager
 
 DESKTOP_VARIABLES = ("DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE")
@@ -28,10 +28,12 @@ class DesktopAgent:
 
     Attributes:
         manager: the stand-in for eventd.
+        logind: the stand-in for logind; the session is `c2`.
     """
 
-    def __init__(self, manager: StandinManager) -> None:
+    def __init__(self, manager: StandinManager, logind: StandinLogind) -> None:
         self.manager = manager
+        self.logind = logind
         self._ids = itertools.count(1)
 
     @property
@@ -77,6 +79,25 @@ class DesktopAgent:
         # A focus is told when there is all else.
         await self.until_told("APP_FOCUSED")
 
+    async def clipboard_source(self) -> str:
+        """Where it knows the clipboard from."""
+        return str((await self.call("session-get-info"))["providers"]["clipboard"])
+
+    async def clipboard_watched(self) -> None:
+        """Have a host subscribe, and wait until the agent follows the session's clipboards."""
+        self.manager.want("CLIPBOARD_CHANGED")
+        self.forget()
+        async with anyio.create_task_group() as group:
+
+            async def change() -> None:
+                while True:
+                    await self.call("session-clipboard-set", text="watched", selection="primary")
+                    await anyio.sleep(ASK_SECONDS)
+
+            group.start_soon(change)
+            await self.until_told("CLIPBOARD_CHANGED")
+            group.cancel_scope.cancel()
+
     def forget(self) -> None:
         """Forget what was told."""
         self.manager.log.clear()
@@ -92,16 +113,19 @@ def put_into(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) ->
 
 @asynccontextmanager
 async def desktop_agent(
-    system_bus: PrivateBus, session_bus: PrivateBus, *, titles: bool = False
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    *,
+    titles: bool = False,
+    clipboard: ClipboardPolicy = "active",
 ) -> AsyncIterator[DesktopAgent]:
     """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
-    agent = SessionAgent(
-        bus=system_bus.address, session_bus=session_bus.address, config=SessionConfig(titles=titles)
-    )
+    config = SessionConfig(titles=titles, clipboard=clipboard)
+    agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address, config=config)
     async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
         await logind.control.login("alice", os.getuid(), id="c2")
         async with anyio.create_task_group() as group:
             group.start_soon(agent.run)
             await manager.agent()
-            yield DesktopAgent(manager)
+            yield DesktopAgent(manager, logind)
             group.cancel_scope.cancel()

@@ -108,6 +108,8 @@ class X11Clipboard:
 
     async def _targets(self, selection: Selection) -> tuple[list[int], bool]:
         """The targets that the owner lists, and whether there are more than are looked at."""
+        # Some owners (xclip) name it only when they are asked for it the first time.
+        await self._connection.atoms("TARGETS")
         value = b""
         async with aclosing(self.read(selection, "TARGETS")) as pieces:
             async for piece in pieces:

@@ -29,10 +29,11 @@ class Desktop:
 
     @property
     def wayland_socket(self) -> Path:
-        """The compositor's socket, as libwayland finds it."""
-        name = self.environment.get("WAYLAND_DISPLAY") or "wayland-0"
-        runtime = self.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-        return Path(runtime, name)
+        """The compositor's socket, as libwayland finds it; the first that there is where no variable says."""
+        runtime = Path(self.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+        if name := self.environment.get("WAYLAND_DISPLAY"):
+            return runtime / name
+        return min(runtime.glob("wayland-[0-9]"), default=runtime / "wayland-0")
 
 
 class Displays:

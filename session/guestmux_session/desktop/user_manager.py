@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from guestmux_session.desktop.errors import DisplayLost, DisplayUnavailable
+from guestmux_session.desktop.errors import DisplayError, DisplayLost, DisplayUnavailable
 from guestmux_session.pulse import Pulse
 from guestmux_session.verbs.surroundings_session import MANAGER_INTERFACE, SYSTEMD_NAME, SYSTEMD_PATH
 from guestmux_transport.bus import Bus
@@ -90,10 +90,13 @@ class UserManager:
                     sender=SYSTEMD_NAME, interface=interface, member=member, handler=handler
                 )
                 handles.append(handle)
+            # Without a subscriber it tells of nothing.
+            await self.ask("Subscribe")
         except BusError as error:
             raise DisplayLost(f"the user's systemd: {error}") from error
-        # Without a subscriber it tells of nothing.
-        await self.ask("Subscribe")
+        except DisplayError:
+            self.unwatch(handles)
+            raise
         return handles
 
     def unwatch(self, handles: Sequence[SignalHandle]) -> None:
