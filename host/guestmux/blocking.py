@@ -11,44 +11,32 @@ Each guest has an event loop in a thread of its own; the methods may be called f
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
 from guestmux import guest as asynchronous
-from guestmux.blocking_calls import GuestCalls
-from guestmux.blocking_clipboard import ClipboardCalls
+from guestmux.blocking_calls import BlockingCalls, gives, waits, within
 from guestmux.blocking_events import EventStream
+from guestmux.blocking_file import GuestFile
+from guestmux.blocking_process import Process
 from guestmux.blocking_stream import GuestStream
-from guestmux.blocking_transfers import TransferCalls
-from guestmux.calls import ACTIVE
 from guestmux.event_queue import MAX_EVENTS
 from guestmux.guest import CONNECT_TIMEOUT
-from guestmux.schema import GuestSchema
 from guestmux_protocol.addresses import DialAddress
-from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position
-from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
-from guestmux_protocol.session_commands import LockState, SessionInfo
-from guestmux_protocol.sessions import AgentInfo, Session
+from guestmux_protocol.commands import Position
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+__all__ = ["Guest", "connect"]
+
+_Guest = asynchronous.Guest
 
 
-class Guest(GuestCalls, ClipboardCalls, TransferCalls):
+class Guest(BlockingCalls):
     """A connected guest. Made by `connect`; every method raises what the one of `guestmux.Guest` raises.
 
-    Args:
-        portal: runs what waits.
-        guest: the guest.
+    Watchers that are given to methods are called in the guest's thread.
     """
-
-    def __init__(self, portal: BlockingPortal, guest: asynchronous.Guest) -> None:
-        self._portal = portal
-        self._guest = guest
 
     def __repr__(self) -> str:
         return f"<blocking {self._guest!r}>"
@@ -68,43 +56,13 @@ class Guest(GuestCalls, ClipboardCalls, TransferCalls):
         """Whether a call would be sent at once."""
         return self._guest.connected
 
-    def call(
-        self,
-        command: str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        session: str | None = None,
-        wait: float | None = None,
-        timeout: float | None = None,
-        **more: Any,
-    ) -> Any:
-        """Run a command in the guest; see `guestmux.Guest.call`."""
-        return self._wait_for(
-            self._guest.call, command, arguments, session=session, wait=wait, timeout=timeout, **more
-        )
-
     @property
     def has_streams(self) -> bool:
         """Whether streams can be opened, as on a port that speaks `mux`."""
         return self._guest.has_streams
 
-    def stream(
-        self,
-        command: str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        session: str | None = None,
-        wait: float | None = None,
-        timeout: float | None = None,
-        **more: Any,
-    ) -> GuestStream:
-        """Open a stream; see `guestmux.Guest.stream`."""
-        opened = self._wait_for(
-            self._guest.stream, command, arguments, session=session, wait=wait, timeout=timeout, **more
-        )
-        return GuestStream(self._portal, opened)
+    call = waits(_Guest.call)
+    stream = gives(GuestStream, _Guest.stream)
 
     def events(
         self,
@@ -133,97 +91,54 @@ class Guest(GuestCalls, ClipboardCalls, TransferCalls):
         )
         return EventStream(self._portal, stream, timeout)
 
-    def ping(self, *, timeout: float | None = None) -> None:
-        """Ask eventd for a sign of life."""
-        self._wait_for(self._guest.ping, timeout=timeout)
+    ping = waits(_Guest.ping)
+    info = waits(_Guest.info)
+    sessions = waits(_Guest.sessions)
+    users = waits(_Guest.users)
+    schema = waits(_Guest.schema)
+    wait_session = waits(_Guest.wait_session)
+    wait_agent = waits(_Guest.wait_agent)
 
-    def info(self, *, timeout: float | None = None) -> GuestAgentInfo:
-        """The agent's version and the commands that it takes now."""
-        return self._wait_for(self._guest.info, timeout=timeout)
+    lock = waits(_Guest.lock)
+    unlock = waits(_Guest.unlock)
+    logout = waits(_Guest.logout)
+    session_info = waits(_Guest.session_info)
+    notify = waits(_Guest.notify)
 
-    def sessions(self, *, timeout: float | None = None) -> list[Session]:
-        """Every session of logind, each with the agents registered in it."""
-        return self._wait_for(self._guest.sessions, timeout=timeout)
+    clipboard_formats = waits(_Guest.clipboard_formats)
+    clipboard_get = waits(_Guest.clipboard_get)
+    clipboard_set = waits(_Guest.clipboard_set)
+    clipboard_clear = waits(_Guest.clipboard_clear)
 
-    def users(self, *, timeout: float | None = None) -> list[GuestUser]:
-        """The logged-in users, each with his earliest login."""
-        return self._wait_for(self._guest.users, timeout=timeout)
+    open_file = gives(GuestFile, _Guest.open_file)
+    read_file = waits(_Guest.read_file)
+    write_file = waits(_Guest.write_file)
+    download = waits(_Guest.download)
+    upload = waits(_Guest.upload)
 
-    def schema(self, *, timeout: float | None = None) -> GuestSchema:
-        """Every command and event of the guest with its types."""
-        return self._wait_for(self._guest.schema, timeout=timeout)
+    exec = gives(Process, _Guest.exec)
+    run = waits(_Guest.run)
 
-    def lock(
-        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
-    ) -> LockState:
-        """Lock a session's screen; see `guestmux.Guest.lock`."""
-        return self._wait_for(self._guest.lock, session, wait=wait, timeout=timeout)
+    dial = gives(GuestStream, _Guest.dial)
+    forward = within(_Guest.forward)
 
-    def unlock(
-        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
-    ) -> LockState:
-        """Unlock a session's screen."""
-        return self._wait_for(self._guest.unlock, session, wait=wait, timeout=timeout)
+    os_info = waits(_Guest.os_info)
+    host_name = waits(_Guest.host_name)
+    timezone = waits(_Guest.timezone)
+    time = waits(_Guest.time)
+    load = waits(_Guest.load)
+    network_interfaces = waits(_Guest.network_interfaces)
+    filesystems = waits(_Guest.filesystems)
 
-    def logout(
-        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
-    ) -> None:
-        """End a session; what is unsaved in it is lost."""
-        self._wait_for(self._guest.logout, session, wait=wait, timeout=timeout)
+    freeze_status = waits(_Guest.freeze_status)
+    freeze = waits(_Guest.freeze)
+    thaw = waits(_Guest.thaw)
+    frozen = within(_Guest.frozen)
+    trim = waits(_Guest.trim)
 
-    def session_info(
-        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
-    ) -> SessionInfo:
-        """The session as its agent sees it."""
-        return self._wait_for(self._guest.session_info, session, wait=wait, timeout=timeout)
-
-    def notify(
-        self,
-        summary: str,
-        body: str = "",
-        *,
-        session: str = ACTIVE,
-        icon: str = "",
-        urgency: Literal["low", "normal", "critical"] = "normal",
-        actions: Sequence[NotifyAction] | Mapping[str, str] = (),
-        expire: float | None = None,
-        wait_for_user: bool = False,
-        wait: float | None = None,
-        timeout: float | None = None,
-    ) -> NotifyResult:
-        """Show a desktop notification; see `guestmux.Guest.notify`."""
-        return self._wait_for(
-            self._guest.notify,
-            summary,
-            body,
-            session=session,
-            icon=icon,
-            urgency=urgency,
-            actions=actions,
-            expire=expire,
-            wait_for_user=wait_for_user,
-            wait=wait,
-            timeout=timeout,
-        )
-
-    def wait_session(self, session: str = ACTIVE, *, timeout: float | None = None) -> Session:
-        """Wait until a session is there; see `guestmux.Guest.wait_session`."""
-        return self._wait_for(self._guest.wait_session, session, timeout=timeout)
-
-    def wait_agent(
-        self, session: str = ACTIVE, agent: str | None = None, *, timeout: float | None = None
-    ) -> AgentInfo:
-        """Wait until an agent is registered in a session; see `guestmux.Guest.wait_agent`."""
-        return self._wait_for(self._guest.wait_agent, session, agent, timeout=timeout)
-
-    def _wait_for(
-        self,
-        function: Callable[Parameters, Awaitable[Result]],
-        /,
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Result:
-        return self._portal.call(partial(function, *args, **kwargs))
+    shutdown = waits(_Guest.shutdown)
+    reboot = waits(_Guest.reboot)
+    suspend = waits(_Guest.suspend)
 
 
 @contextmanager
