@@ -19,6 +19,7 @@ from guestmux_eventd.backend import LinksWithBackend, QemuGaBackend
 from guestmux_eventd.call_log import CallLog
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.channel_links import ChannelLinks
+from guestmux_eventd.claims import Claims
 from guestmux_eventd.config import Config, PortConfig, backend_address
 from guestmux_eventd.disclosure import Disclosure
 from guestmux_eventd.disk_source import DiskSource
@@ -88,6 +89,7 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._sessions = SessionTable()
+        self._claims = Claims(self._sessions, self._publish)
         self._privacy = Privacy(config.privacy, whose_in(self._sessions))
         self._agents = AgentTable()
         self._log = EventLog(
@@ -165,6 +167,7 @@ class Daemon:
         finally:
             for _config, port in ports:
                 port.close()
+            self._claims.close()
             with anyio.CancelScope(shield=True):
                 await self._history.close()
 
@@ -224,7 +227,7 @@ class Daemon:
     async def _use_bus(self, bus: Bus) -> None:
         power = PowerSource(bus, self._announce)
         systemd = SystemdSource(bus, self._publish, unit_failures=self._config.unit_failures)
-        logins = LoginSource(bus, self._sessions, self._publish)
+        logins = LoginSource(bus, self._sessions, self._claims.publish)
         manager = Manager(
             bus,
             self._agents,
@@ -236,6 +239,7 @@ class Daemon:
             self._config.emit_rate,
             self._privacy,
             self._disclosure,
+            self._claims,
         )
         try:
             async with anyio.create_task_group() as tasks:
@@ -258,18 +262,18 @@ class Daemon:
         if self._manager:
             self._manager.tell_changes()
 
-    def _publish(self, emissions: list[Emission]) -> None:
+    def _publish(self, emissions: list[Emission], source: str = VERIFIED) -> None:
         for name, data in emissions:
-            self._append(name, data)
+            self._append(name, data, source)
             if isinstance(data, SessionLogout) and self._manager:
                 self._manager.session_ended(data.session)
         if emissions:
             self._changes.notify()
             self._agents_may_care()
 
-    def _append(self, name: str, data: Data) -> int:
+    def _append(self, name: str, data: Data, source: str = VERIFIED) -> int:
         members = self._privacy.cut(name, msgspec.to_builtins(data))
-        return NOT_AN_EVENT if members is None else self._log.append(name, members, VERIFIED)
+        return NOT_AN_EVENT if members is None else self._log.append(name, members, source)
 
     async def _announce(self, name: str, data: Data) -> None:
         seq = self._append(name, data)

@@ -103,11 +103,15 @@ class EventIntake:
         left = cut.apply({"source": CLAIMED, **agent.whence, **decode(b"{%b}" % members)})
         return self._log.append_text(name, encode(left)[1:-1])
 
-    def _emitter(self, agents: Sequence[Agent], untrusted_name: str) -> Agent:
+    def admit(self, agents: Sequence[Agent]) -> None:
+        """Let a bus client say one thing. Raises Refusal: it has no agent, or says too much."""
         if not agents:
             raise Refusal(NOT_REGISTERED, "register first: the caller has no agent")
         if not agents[0].bucket.take():
             raise Refusal(LIMIT_EXCEEDED, f"more than {self._rate:.0f} events a second; slow down")
+
+    def _emitter(self, agents: Sequence[Agent], untrusted_name: str) -> Agent:
+        self.admit(agents)
         for agent in agents:
             if untrusted_name in agent.events:
                 return agent

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from guestmux_eventd.agent_table import Agent, AgentTable
 from guestmux_eventd.channels import Channels
+from guestmux_eventd.claims import Claims
 from guestmux_eventd.disclosure import Disclosure
 from guestmux_eventd.emit_allowance import EmitAllowance
 from guestmux_eventd.event_intake import MAX_EVENT_BYTES, EventIntake
@@ -59,6 +60,7 @@ class Manager:
         emit_rate: events a second that one agent may emit.
         privacy: what of their events does not leave the guest.
         disclosure: shows users what left about them.
+        claims: takes what agents say about their sessions.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Manager:
         emit_rate: float = EMIT_RATE,
         privacy: Privacy | None = None,
         disclosure: Disclosure | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._bus = bus
         self._agents = agents
@@ -86,6 +89,7 @@ class Manager:
         self._intake = EventIntake(log, emit_rate, self._privacy)
         self._single = SingleEvents(bus, logins, agents, self._intake)
         self._disclosure = disclosure
+        self._claims = claims
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: set[str] = set()
         self._told: dict[str, object] = {}
@@ -98,6 +102,7 @@ class Manager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", "t", self._emit),
+                "Claim": ("sa{sb}", "", self._claim),
                 "EmitOnce": ("ssa{sv}a{sv}", "t", self._emit_once),
                 "AcquireChannel": ("oa{sv}", "ha{sv}", self._acquire_channel),
                 "ListAgents": ("", "a(sss)", self._list_agents),
@@ -237,6 +242,8 @@ class Manager:
         text = "agent '%s' of session '%s' is gone: %s"
         logger.info(text, agent.name, agent.session, reason, extra=_fields(agent))
         emissions = self._agents.remove(agent, reason)
+        if emissions and self._claims:
+            self._claims.agent_gone(agent)
         if emissions:
             self._give_bucket_back(agent)
         if emissions and agent.presence.hang_up:
@@ -318,6 +325,23 @@ class Manager:
             raise _answer(refusal) from refusal
         except BusError as error:
             raise _unknown_caller(error) from error
+
+    def _claim(self, call: IncomingCall) -> Results:
+        untrusted_what, untrusted_claims = call.body
+        agents = self._agents.of_sender(call.sender)
+        try:
+            self._take_claim(agents, untrusted_what, untrusted_claims)
+        except Refusal as refusal:
+            raise _answer(refusal) from refusal
+        return ()
+
+    def _take_claim(
+        self, agents: Sequence[Agent], untrusted_what: str, untrusted_claims: dict[str, bool]
+    ) -> None:
+        if self._claims is None:
+            raise Refusal(UNSUPPORTED, "nobody listens to claims here")
+        self._intake.admit(agents)
+        self._claims.claim(agents[0], untrusted_what, untrusted_claims)
 
 
 def _fields(agent: Agent) -> dict[str, str | int]:

@@ -82,9 +82,9 @@ class SessionTable:
         self._enter(session)
         emissions: list[Emission] = [("SESSION_LOGIN", _login(session))]
         if session.locked:
-            emissions.append(("SESSION_LOCK", events.SessionLock(**_ref(session), confirmed=True)))
+            emissions.append(("SESSION_LOCK", events.SessionLock(**session_ref(session), confirmed=True)))
         if session.idle:
-            emissions.append(("SESSION_IDLE", events.SessionIdle(**_ref(session), idle=True)))
+            emissions.append(("SESSION_IDLE", events.SessionIdle(**session_ref(session), idle=True)))
         return emissions
 
     def remove(self, session_id: str) -> list[Emission]:
@@ -95,7 +95,7 @@ class SessionTable:
             return []
         self._ended.pop(session_id, None)
         _put(self._ended, session_id, session)
-        return [("SESSION_LOGOUT", events.SessionLogout(**_ref(session)))]
+        return [("SESSION_LOGOUT", events.SessionLogout(**session_ref(session)))]
 
     def keep_only(self, alive: set[str]) -> list[Emission]:
         """End every session that is not among these; after the bus was gone."""
@@ -116,7 +116,7 @@ class SessionTable:
         if session is None or session.locked or session_id in self._unconfirmed:
             return []
         self._unconfirmed.add(session_id)
-        return [("SESSION_LOCK", events.SessionLock(**_ref(session), confirmed=False))]
+        return [("SESSION_LOCK", events.SessionLock(**session_ref(session), confirmed=False))]
 
     def unlock_requested(self, session_id: str) -> list[Emission]:
         """Logind was asked to unlock a session; an event only where a screen locker will say nothing."""
@@ -124,7 +124,7 @@ class SessionTable:
         if session is None or session_id not in self._unconfirmed:
             return []
         self._unconfirmed.discard(session_id)
-        return [("SESSION_UNLOCK", events.SessionUnlock(**_ref(session), confirmed=False))]
+        return [("SESSION_UNLOCK", events.SessionUnlock(**session_ref(session), confirmed=False))]
 
     def set_foreground(self, seat: str, session_id: str) -> list[Emission]:
         """A seat shows another session; an empty id for none."""
@@ -175,13 +175,13 @@ class SessionTable:
         # A lock that was told as unconfirmed is told again: now it is known to hold.
         self._unconfirmed.discard(after.session)
         if not after.locked:
-            return [("SESSION_UNLOCK", events.SessionUnlock(**_ref(after), confirmed=True))]
-        return [("SESSION_LOCK", events.SessionLock(**_ref(after), confirmed=True))]
+            return [("SESSION_UNLOCK", events.SessionUnlock(**session_ref(after), confirmed=True))]
+        return [("SESSION_LOCK", events.SessionLock(**session_ref(after), confirmed=True))]
 
     def _idle_events(self, before: Session, after: Session) -> list[Emission]:
         if before.idle == after.idle:
             return []
-        return [("SESSION_IDLE", events.SessionIdle(**_ref(after), idle=after.idle))]
+        return [("SESSION_IDLE", events.SessionIdle(**session_ref(after), idle=after.idle))]
 
 
 def _put(table: dict[str, Remembered], key: str, value: Remembered) -> None:
@@ -191,14 +191,15 @@ def _put(table: dict[str, Remembered], key: str, value: Remembered) -> None:
         del table[next(iter(table))]
 
 
-def _ref(session: Session) -> dict[str, Any]:
+def session_ref(session: Session) -> dict[str, Any]:
+    """The members of every event about a session."""
     ref = {"session": session.session, "user": session.user, "uid": session.uid}
     return {**ref, "seat": session.seat} if session.seat else ref
 
 
 def _login(session: Session) -> events.SessionLogin:
     return events.SessionLogin(
-        **_ref(session),
+        **session_ref(session),
         type=session.type,
         session_class=session.session_class,
         tty=session.tty or UNSET,

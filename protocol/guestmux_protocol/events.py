@@ -47,30 +47,52 @@ class SessionActive(Data, frozen=True, kw_only=True):
     uid: int | UnsetType = UNSET
 
 
-CONFIRMED = doc(
-    "True: logind's LockedHint says so. False: logind was asked to, and no screen locker confirmed it."
+LOGIND = "logind"
+"""Who says it, where logind's LockedHint or IdleHint does."""
+
+CONFIRMED = doc("False: logind was asked to, and no screen locker confirmed it.")
+
+SAID_BY = doc(
+    "Who says so: `logind`, whose word is verified, and those whom agents of the session name, as"
+    " `org.gnome.ScreenSaver`. Missing where nobody confirmed it."
 )
+
+VALUES = doc("What each says, `logind` among them, where they disagree: whether it is locked.")
 
 
 @event(EVENTS, "SESSION_LOCK")
 class SessionLock(SessionRef, frozen=True, kw_only=True):
-    """A session's screen was locked, or logind was asked to lock it and nothing confirmed that it is."""
+    """A session's screen was locked, or logind was asked to lock it and nothing confirmed that it is.
+
+    Verified: logind's LockedHint says so. Claimed: only agents of the session do, for a second or longer.
+    """
 
     confirmed: Annotated[bool, CONFIRMED]
+    said_by: Annotated[list[str] | UnsetType, SAID_BY] = UNSET
+    values: Annotated[dict[str, bool] | UnsetType, VALUES] = UNSET
 
 
 @event(EVENTS, "SESSION_UNLOCK")
 class SessionUnlock(SessionRef, frozen=True, kw_only=True):
-    """A session's screen was unlocked, or logind was asked to unlock it and nothing confirmed that it is."""
+    """A session's screen was unlocked, or logind was asked to unlock it and nothing confirmed that it is.
+
+    Verified: logind's LockedHint says so. Claimed: those say so who claimed that it was locked.
+    """
 
     confirmed: Annotated[bool, CONFIRMED]
+    said_by: Annotated[list[str] | UnsetType, SAID_BY] = UNSET
+    values: Annotated[dict[str, bool] | UnsetType, VALUES] = UNSET
 
 
 @event(EVENTS, "SESSION_IDLE")
 class SessionIdle(SessionRef, frozen=True, kw_only=True):
-    """A session's idle hint changed."""
+    """Nobody has used a session's keyboard or pointer for some time, or somebody does again.
+
+    Verified: logind's IdleHint says so. Claimed: an agent of the session does, where the desktop does not tell logind.
+    """
 
     idle: bool
+    said_by: Annotated[list[str] | UnsetType, SAID_BY] = UNSET
 
 
 @event(EVENTS, "AGENT_REGISTERED")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from guestmux_protocol.registry import Data
 from guestmux_session.backoff import Backoff
@@ -113,6 +113,22 @@ class Agent:
             UndeclaredEvent, NotRegistered, Disconnected, InvalidArgument, TooLarge: as `emit`; it was not sent.
         """
         await self._core.post(event, data)
+
+    async def claim(self, what: Literal["locked", "idle"], claims: Mapping[str, bool]) -> None:
+        """Say whether the session is locked, or idle; it replaces what was said before, and ends with the registration.
+
+        Hosts hear of it by SESSION_LOCK, SESSION_UNLOCK and SESSION_IDLE, beside what logind says.
+
+        Args:
+            what: `locked` or `idle`.
+            claims: by who says it, 64 characters at most, whether it is so; empty: nothing is known.
+
+        Raises:
+            NotRegistered: there is no registration at the moment.
+            Denied: the agent is in no user's session.
+            InvalidArgument, LimitExceeded, Disconnected: as `emit`.
+        """
+        await self._core.claim(what, claims)
 
     def wanted(self, event: str) -> bool:
         """Whether a host subscribed to an event; there is no need to watch what nobody wants."""

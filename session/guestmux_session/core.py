@@ -190,6 +190,12 @@ class Core:
         except ManagerRefused as error:
             self.complain(error)
 
+    async def claim(self, what: str, claims: Mapping[str, bool]) -> None:
+        """Say what the session is like. Raises as `Agent.claim` says."""
+        if not self.session:
+            raise NotRegistered(f"{self.name} is not registered with eventd")
+        await self._connected_manager().claim(what, dict(claims))
+
     def complain(self, error: AgentError) -> None:
         """Log why an event was refused whose sender does not wait; the same reason once."""
         self._refusals.tell(str(error), logging.WARNING)

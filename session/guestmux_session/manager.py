@@ -124,6 +124,14 @@ class Manager:
             raise BadAnswer("eventd did not answer Emit with a number")
         return body[0]
 
+    async def claim(self, what: str, claims: dict[str, bool]) -> None:
+        """Say what the agent's session is like.
+
+        Raises:
+            AgentError: eventd refused, left, or knows no such thing.
+        """
+        await self._call("Claim", "sa{sb}", (what, claims))
+
     async def acquire_channel(self, path: str) -> socket.socket:
         """Ask for the socket that calls, events and streams then run over.
 

@@ -182,3 +182,17 @@ async def test_what_watches_runs_only_while_registered(system_bus: PrivateBus, r
             second.want("*")
             await second.logged("emit", TICKED, {"count": 1})
     assert clock.watching == 0
+
+
+async def test_an_agent_claims_what_its_session_is_like(system_bus: PrivateBus, running: Running) -> None:
+    agent = Clock(bus=system_bus.address)
+    with pytest.raises(NotRegistered):
+        await agent.claim("locked", {"org.example.Locker": True})
+    async with standin_manager(system_bus.address) as manager, running(agent):
+        await manager.agent()
+        await agent.until_registered()
+        await agent.claim("locked", {"org.example.Locker": True})
+        await manager.logged("claim", "locked", {"org.example.Locker": True})
+        manager.claim_answer = MethodError(ERROR_PREFIX + "Denied", "not yours")
+        with pytest.raises(Denied, match="not yours"):
+            await agent.claim("idle", {})

@@ -44,7 +44,8 @@ class StandinManager:
 
     Attributes:
         agents: the registered ones, by sender.
-        log: what happened, in order: ("registered", name), ("unregistered", name), ("emit", event, data).
+        log: what happened, in order: ("registered", name), ("unregistered", name), ("emit", event, data),
+            ("claim", what, claims).
         refuse: the error for the next registrations; None takes them.
         session: the session that every agent is told to be in.
         granted: what else is granted with it.
@@ -63,6 +64,7 @@ class StandinManager:
         self.granted: dict[str, Variant] = {}
         self.emit_answer: MethodError | None = None
         self.emit_number = True
+        self.claim_answer: MethodError | None = None
         self.channels: list[StandinChannel] = []
         self.channel_answer: MethodError | None = None
         self.raw_bytes = b""
@@ -81,6 +83,7 @@ class StandinManager:
                 "RegisterAgent": ("osa{sv}", "sa{sv}", self._register),
                 "UnregisterAgent": ("o", "", self._unregister),
                 "Emit": ("sa{sv}", emit_out, self._emit),
+                "Claim": ("sa{sb}", "", self._claim),
                 **channels,
             },
             properties=properties,
@@ -192,6 +195,12 @@ class StandinManager:
         event, data = call.body
         self._note("emit", event, to_json(data))
         return (len(self.log),) if self.emit_number else ()
+
+    def _claim(self, call: IncomingCall) -> Results:
+        if self.claim_answer is not None:
+            raise self.claim_answer
+        self._note("claim", *call.body)
+        return ()
 
     def _acquire(self, call: IncomingCall) -> Results:
         if self.channel_answer is not None:
