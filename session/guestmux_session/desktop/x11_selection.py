@@ -147,8 +147,12 @@ class X11Selection:
             return
         # Clients of before the ICCCM name no property.
         place = asked.property or asked.target
-        given = self._connection.queued < MAX_QUEUED and self._give(asked, place)
+        given = self._may_have(asked.requestor) and self._give(asked, place)
         self._connection.tell(wire.notify(asked, place if given else wire.NONE))
+
+    def _may_have(self, requestor: int) -> bool:
+        # What the agent hears of on the root window is not for others to choose.
+        return requestor != self._connection.setup.root and self._connection.queued < MAX_QUEUED
 
     def _give(self, asked: wire.Asked, place: int) -> bool:
         if asked.target == self._atoms["TARGETS"]:
