@@ -13,6 +13,7 @@ from guestmux_eventd.call_log import CallLog
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_protocol.agent_commands import AGENTS
 from guestmux_protocol.guest import GUEST
 from guestmux_protocol.guest.handles import HANDLES
 
@@ -26,10 +27,11 @@ RATES: dict[Weight, tuple[float, float]] = {
 }
 """Entries a second, and at once. In all some 5 kB/s of the journal, and less than its own bound (10,000 in 30 s)."""
 
-RECORDED = frozenset(
+RECORDED = AGENTS.keys() | frozenset(
     name for name in GUEST if name.startswith(("guest-file-", "guest-exec", "guest-connect"))
 )
-"""What is put on record in a user's session: what hosts do with the user's files, programs and connections."""
+"""What is put on record in a user's session: what hosts do with the user's files, programs and connections, and the
+agents that they push. Who signed one is in the log of the agent that installed it: eventd reads no arguments."""
 
 _LOOKING = frozenset(f"guest-file-{verb}" for verb in ("stat", "list", "extents", "checksum"))
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from guestmux_session.pushed.place import PushPolicy
+
 DEFAULT_PATH = "/etc/guestmux/session-agent.toml"
 
 logger = logging.getLogger(__name__)
@@ -24,15 +26,17 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
         clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
             foreground, always, or never.
+        pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
     """
 
     titles: bool = False
     clipboard: ClipboardPolicy = "active"
+    pushed_agents: PushPolicy = "signed"
 
 
 DEFAULTS = SessionConfig()
 
-NOTHING = SessionConfig(clipboard="never")
+NOTHING = SessionConfig(clipboard="never", pushed_agents="never")
 """What a file that cannot be read allows."""
 
 

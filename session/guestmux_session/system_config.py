@@ -43,6 +43,7 @@ class SystemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         deny: globs over commands to switch off, whatever allows them.
         fsfreeze_hooks: programs, and folders of programs, that run before a freeze and after a thaw.
         fsfreeze_hook_timeout: seconds that each of them has.
+        pushed_agents: which agents hosts may install for the system: what a key in agent-signers signed, or none.
     """
 
     bus: str = "system"
@@ -51,6 +52,7 @@ class SystemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     deny: Patterns = []
     fsfreeze_hooks: list[str] = msgspec.field(default_factory=lambda: list(HOOKS))
     fsfreeze_hook_timeout: Annotated[float, Meta(gt=0, le=86400)] = HOOK_SECONDS
+    pushed_agents: Literal["signed", "never"] = "signed"
 
     def permits(self, command: str) -> bool:
         """Whether a command is served."""

@@ -1,0 +1,1 @@
+"""Agents that hosts push into the guest: checked, installed, started, upgraded and removed."""

@@ -1,0 +1,226 @@
+"""Where pushed agents lie: a directory for each, with its versions side by side, and a link to the one that runs.
+
+NAME/1.0/MANIFEST, MANIFEST.sig, record.json, files/…
+NAME/current -> 1.0
+NAME/.trial         while a version is tried: the one before it
+.locks/NAME
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from guestmux_protocol.agent_bundle import (
+    MANIFEST,
+    SIGNATURE,
+    AgentManifest,
+    BundleError,
+    parse_manifest,
+)
+from guestmux_session.errors import CommandError
+
+FILES = "files"
+"""The folder with the agent's own files."""
+
+_RECORD = "record.json"
+_CURRENT = "current"
+_TRIAL = ".trial"
+_NEW = ".new-"
+_LOCKS = ".locks"
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is noted of an installation.
+
+    Attributes:
+        installed: when, in seconds since the epoch.
+        signer: the key that signed it; empty where none did.
+    """
+
+    installed: float
+    signer: str = ""
+
+
+class AgentFolder:
+    """One agent's directory; all that it does blocks, and raises OSError.
+
+    Args:
+        root: the store's directory.
+        name: the agent's.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self._root = root
+        self._path = root / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one that changes it, in this process or another, for the block.
+
+        Raises:
+            CommandError: somebody else is at it.
+        """
+        locks = self._root / _LOCKS
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(locks / self.name, _LOCK, 0o600)
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def current(self) -> str | None:
+        """The version that runs; None where the agent is not installed."""
+        try:
+            return os.readlink(self._path / _CURRENT)  # noqa: PTH115 - a name, not a path
+        except FileNotFoundError:
+            return None
+
+    @property
+    def former(self) -> str | None:
+        """While a version is tried, the one before it, empty where there is none; None while none is tried."""
+        try:
+            return (self._path / _TRIAL).read_text()
+        except FileNotFoundError:
+            return None
+
+    def files(self, version: str) -> Path:
+        """The folder with an agent's files."""
+        return self._path / version / FILES
+
+    def manifest_text(self, version: str) -> bytes:
+        """A version's manifest."""
+        return (self._path / version / MANIFEST).read_bytes()
+
+    def manifest(self, version: str) -> AgentManifest:
+        """The same, read.
+
+        Raises:
+            CommandError: somebody has changed it.
+        """
+        try:
+            return parse_manifest(self.manifest_text(version))
+        except BundleError as error:
+            raise CommandError(f"the installed '{self.name}': {error}") from error
+
+    def signature(self, version: str) -> str:
+        """A version's signature; empty where there is none."""
+        try:
+            return (self._path / version / SIGNATURE).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def record(self, version: str) -> Record:
+        """What was noted of its installation; little where somebody has changed it."""
+        try:
+            return msgspec.json.decode((self._path / version / _RECORD).read_bytes(), type=Record)
+        except (OSError, msgspec.MsgspecError):
+            return Record(0.0)
+
+    def begin(self) -> Path:
+        """A new folder, for what comes; what earlier ones left is removed. The files go into its folder FILES."""
+        self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for left in self._path.glob(f"{_NEW}*"):
+            shutil.rmtree(left)
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._path))
+        (new / FILES).mkdir()
+        return new
+
+    def adopt(self, new: Path, version: str, text: bytes, signature: str, signer: str) -> None:
+        """Make a version of what has come; whole on the disk, or not at all."""
+        record = Record(time.time(), signer)
+        _write(new / MANIFEST, text)
+        _write(new / _RECORD, msgspec.json.encode(record))
+        if signature:
+            _write(new / SIGNATURE, signature.encode())
+        new.chmod(0o755)
+        _sync(new)
+        target = self._path / version
+        if target.exists():
+            # Left by an installation that ended half-way: a version that runs is never replaced.
+            shutil.rmtree(target)
+        new.rename(target)
+        _sync(self._path)
+
+    def begin_trial(self, version: str) -> None:
+        """Let a version be the current one, until it is known whether it stays."""
+        _write(self._path / _TRIAL, (self.current or "").encode())
+        _sync(self._path)
+        self._set_current(version)
+
+    def keep(self) -> None:
+        """The current version stays, and the others go."""
+        (self._path / _TRIAL).unlink()
+        _sync(self._path)
+        self._remove_others()
+
+    def go_back(self) -> str:
+        """Put the version before the trial back; gives it, or nothing where there was none and the agent is gone."""
+        former = self.former or ""
+        if not former or not (self._path / former).is_dir():
+            self.remove()
+            return ""
+        self._set_current(former)
+        self.keep()
+        return former
+
+    def remove(self) -> None:
+        """Remove the agent."""
+        if self._path.exists():
+            shutil.rmtree(self._path)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(f"'{self.name}' is being installed or removed by somebody else") from error
+
+    def _set_current(self, version: str) -> None:
+        link = self._path / f"{_NEW}{_CURRENT}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(version)
+        link.replace(self._path / _CURRENT)
+        _sync(self._path)
+
+    def _remove_others(self) -> None:
+        current = self.current
+        for path in self._path.iterdir():
+            if path.name not in (current, _CURRENT):
+                # It runs already: what cannot be removed now is left, and tried again with the next version.
+                with suppress(OSError):
+                    shutil.rmtree(path)
+
+
+def agent_names(root: Path) -> list[str]:
+    """The agents of a store, sorted."""
+    if not root.is_dir():
+        return []
+    return sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
