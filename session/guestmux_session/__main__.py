@@ -84,6 +84,10 @@ def main(arguments: list[str] | None = None) -> int:
         from guestmux_session.log_command import log_main
 
         return log_main(given[1:])
+    if given[:1] == ["run-pushed-agent"]:
+        from guestmux_session.pushed.launch import launch_main
+
+        return launch_main(given[1:])
     parser = build_parser()
     options = parser.parse_args(given)
     keep_little()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -23,6 +24,9 @@ from guestmux_transport.bus_limits import DEFAULT_BUS_LIMITS, BusLimits
 SYSTEM_BUS = "system"
 """Stands for the system bus's address."""
 
+CLAIM_VARIABLE = "GUESTMUX_SESSION"
+"""The claim where none is given: the unit of an agent that a host has pushed for the system says `system`."""
+
 logger = logging.getLogger(__name__)
 
 # Cancel and Release must find room while all calls are running.
@@ -35,6 +39,7 @@ class Agent:
     Args:
         bus: a D-Bus address, or "system".
         session: a claim: logind's id of the session, where eventd could not tell by itself. It must be the user's own.
+            $GUESTMUX_SESSION where it is not given.
 
     Attributes:
         name: what it calls itself, as `org.example.clock`; one of a name for each session.
@@ -56,7 +61,8 @@ class Agent:
         self._address = system_bus_address() if bus == SYSTEM_BUS else bus
         self._news = News(logger, self.name)
         max_streams = self.max_streams if self.channel else None
-        profile = Profile(self.name, self.version, session, self.max_calls, max_streams)
+        claim = session or os.environ.get(CLAIM_VARIABLE, "")
+        profile = Profile(self.name, self.version, claim, self.max_calls, max_streams)
         self._core = Core(profile, self, commands_of(self), events_of(self), self._news)
 
     def __repr__(self) -> str:

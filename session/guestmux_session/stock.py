@@ -18,6 +18,8 @@ from guestmux_session.logind import LOGIN_NAME
 from guestmux_session.logout_logind import LogoutLogind
 from guestmux_session.notify_freedesktop import NotifyFreedesktop
 from guestmux_session.provider import OK, Provider
+from guestmux_session.pushed.place import user_place
+from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.session_bus import SessionBus, SessionBusUser
 from guestmux_session.session_config import DEFAULTS, SessionConfig
 from guestmux_session.verbs.sets import close_all, forget_all, session_verbs
@@ -65,7 +67,8 @@ class SessionAgent(Agent):
         users: list[SessionBusUser] = [notify, surroundings, self._desktop.manager]
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
-        for part in [*self._verbs, self._desktop.apps, self._desktop.clipboard]:
+        self._pushed = PushedAgents(user_place(), config.pushed_agents)
+        for part in [*self._verbs, self._desktop.apps, self._desktop.clipboard, self._pushed]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")
 
@@ -88,12 +91,14 @@ class SessionAgent(Agent):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._session_bus.run)
                 group.start_soon(self._desktop.keep)
+                group.start_soon(self._pushed.recover)
                 await super().run()
         finally:
             close_all(self._verbs)
 
     async def connected(self, bus: Bus) -> None:
         """See what there is before the first registration, so that there need not be a second."""
+        self._pushed.attach(bus)
         logind = BusService(bus, LOGIN_NAME, lambda: self._settle_logind(logind))
         await logind.start()
         self._settle_logind(logind)

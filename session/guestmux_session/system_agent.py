@@ -11,9 +11,11 @@ from anyio.to_thread import run_sync
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.errors import CommandError
+from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.process import run_process
 from guestmux_session.verbs.freeze import Freeze
 from guestmux_session.verbs.sets import close_all, command_names, forget_all
+from guestmux_transport.bus import Bus
 
 CLAIM = "system"
 """The session that it claims, which eventd gives to root alone."""
@@ -49,6 +51,7 @@ class SystemAgent(Agent):
         super().__init__(bus=bus, session=CLAIM)
         self._parts = parts
         self._freezes = [part for part in parts if isinstance(part, Freeze)]
+        self._pushed = [part for part in parts if isinstance(part, PushedAgents)]
         self._patience = patience
         self._came = anyio.Event()
         self._went = anyio.Event()
@@ -64,9 +67,16 @@ class SystemAgent(Agent):
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._end_abandoned_freezes)
+                for part in self._pushed:
+                    tasks.start_soon(part.recover)
                 await super().run()
         finally:
             close_all(self._parts)
+
+    async def connected(self, bus: Bus) -> None:
+        """There is a connection to the bus that eventd is on."""
+        for part in self._pushed:
+            part.attach(bus)
 
     async def registered(self, session: str) -> None:
         """An eventd is there, and can bring the host's thaw."""

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from guestmux_session.pushed.place import system_place
+from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.system_agent import SystemAgent
 from guestmux_session.system_config import (
     DEFAULT_PATH,
@@ -44,7 +46,8 @@ def system_main(options: argparse.Namespace) -> int:
     path = Path(options.config or DEFAULT_PATH)
     try:
         config = read_system_config(path)
-        parts = system_verbs(_freeze(config))
+        pushed = PushedAgents(system_place(), config.pushed_agents)
+        parts = [*system_verbs(_freeze(config)), pushed]
         check_commands(path, config, command_names(parts))
     except ConfigError as error:
         return _refuse(str(error), EXIT_CONFIG)

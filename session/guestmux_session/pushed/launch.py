@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from guestmux_protocol.agent_bundle import signed_identity
+from guestmux_session.agent import CLAIM_VARIABLE
 from guestmux_session.errors import CommandError
 from guestmux_session.pushed.place import Place, PushPolicy, system_place, user_place
 from guestmux_session.pushed.signatures import Signatures
@@ -18,9 +19,6 @@ from guestmux_session.system_config import DEFAULT_PATH, ConfigError, read_syste
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: another start would not mend it, and the unit is not tried again."""
-
-CLAIM_VARIABLE = "GUESTMUX_SESSION"
-"""Says to the SDK which session to claim."""
 
 MODULES = Path(__file__).parents[2]
 """Where the SDK is, for agents that are written with it."""
