@@ -11,8 +11,8 @@ from anyio.to_thread import run_sync
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.errors import CommandError
-from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.process import run_process
+from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.verbs.freeze import Freeze
 from guestmux_session.verbs.sets import close_all, command_names, forget_all
 from guestmux_transport.bus import Bus
