@@ -6,7 +6,15 @@ import logging
 
 import anyio
 
-from guestmux_protocol.events import EVENTS, AppExited, AppFocused, AppStarted, ClipboardChanged
+from guestmux_protocol.events import (
+    EVENTS,
+    AppExited,
+    AppFocused,
+    AppStarted,
+    ClipboardChanged,
+    NotificationAction,
+    NotificationClosed,
+)
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.bus_service import BusService
@@ -49,6 +57,8 @@ class SessionAgent(Agent):
     app_exited = KnownEvent(EVENTS["APP_EXITED"], AppExited)
     app_focused = KnownEvent(EVENTS["APP_FOCUSED"], AppFocused)
     clipboard_changed = KnownEvent(EVENTS["CLIPBOARD_CHANGED"], ClipboardChanged)
+    notification_action = KnownEvent(EVENTS["NOTIFICATION_ACTION"], NotificationAction)
+    notification_closed = KnownEvent(EVENTS["NOTIFICATION_CLOSED"], NotificationClosed)
 
     def __init__(
         self,
@@ -60,11 +70,11 @@ class SessionAgent(Agent):
     ) -> None:
         super().__init__(bus=bus, session=session)
         self._states: dict[str, str] = {}
-        notify = NotifyFreedesktop(self)
+        self._notify = NotifyFreedesktop(self)
         self._with_logind = (LockLogind(self), LogoutLogind(self))
         surroundings = SessionSurroundings()
         self._desktop = DesktopProviders(self, surroundings, config)
-        users: list[SessionBusUser] = [notify, surroundings, self._desktop.manager]
+        users: list[SessionBusUser] = [self._notify, surroundings, self._desktop.manager]
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
         self._pushed = PushedAgents(user_place(), config.pushed_agents)
@@ -82,8 +92,10 @@ class SessionAgent(Agent):
         self._states |= await self._desktop.states()
 
     async def while_registered(self) -> None:
-        """Watch what hosts want to know of."""
-        await self._desktop.run()
+        """Watch what hosts want to know of, and tell them."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._desktop.run)
+            group.start_soon(self._notify.news.run)
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from guestmux_protocol.notification_commands import MAX_REPLY
 from guestmux_session.stock import SessionAgent
 from guestmux_transport.errors import CallError, MethodError
 from tests.session.conftest import Running
@@ -15,6 +16,13 @@ from tests.support.standin_manager import Registered, StandinManager, standin_ma
 from tests.support.standin_notifications import StandinNotifications, standin_notifications
 
 pytestmark = pytest.mark.anyio
+
+# Red, green, blue, and white of half the opacity.
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAYAAABytg0kAAAAGUlEQVR4nAXBAQ0AAAjAINwsbvILImlH4h4/gAaBNbRWFQ"
+    "AAAABJRU5ErkJggg=="
+)
+PIXELS = "/wAA/wD/AP8AAP//////gA=="
 
 ACTIONS = [{"key": "yes", "label": "Yes"}, {"key": "no", "label": "No"}]
 
@@ -29,6 +37,18 @@ class Scene:
     async def notify(self, call_id: int = 1, **arguments: Any) -> Any:
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         return await self.manager.call(self.agent, "session-notify", named, call_id=call_id)
+
+    async def close(self, number: int) -> Any:
+        return await self.manager.call(self.agent, "session-notify-close", {"id": number})
+
+    @property
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(entry[1], entry[2]) for entry in self.manager.log if entry[0] == "emit"]
+
+    async def until_told(self, count: int) -> list[tuple[str, dict[str, Any]]]:
+        while len(self.told) < count:
+            await self.manager.changed()
+        return self.told
 
     async def refused(self, call_id: int = 1, **arguments: Any) -> str:
         with pytest.raises(CallError) as caught:
@@ -152,17 +172,105 @@ async def test_a_session_bus_that_goes_while_one_waits(scene: Scene, session_bus
         assert (await scene.notify(summary="s"))["outcome"] == "shown"
 
 
+async def test_what_nobody_waits_for_comes_as_an_event(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus, "actions", "inline-reply") as server:
+        await scene.notify(summary="1", actions=ACTIONS, tag="first")
+        await scene.notify(summary="2", reply={})
+        server.choose(1, "yes")
+        server.reply(2, "x" * 20_000)
+        assert await scene.until_told(4) == [
+            ("NOTIFICATION_ACTION", {"id": 1, "tag": "first", "action": "yes"}),
+            ("NOTIFICATION_CLOSED", {"id": 1, "tag": "first", "reason": "dismissed"}),
+            ("NOTIFICATION_ACTION", {"id": 2, "reply": "x" * MAX_REPLY}),
+            ("NOTIFICATION_CLOSED", {"id": 2, "reason": "dismissed"}),
+        ]
+
+
+async def test_a_server_that_goes_closes_what_it_shows(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus):
+        await scene.notify(summary="s")
+    assert await scene.until_told(1) == [("NOTIFICATION_CLOSED", {"id": 1, "reason": "server-gone"})]
+    async with serving(scene, session_bus) as server:
+        assert "no notification 1 of a host's is open" in await scene.refused(summary="s", replaces=1)
+        assert (await scene.notify(summary="s"))["id"] == 1
+        server.end(1, 1)
+        assert (await scene.until_told(2))[1] == ("NOTIFICATION_CLOSED", {"id": 1, "reason": "expired"})
+
+
+async def test_the_user_replies(scene: Scene, session_bus: PrivateBus) -> None:
+    answers: list[Any] = []
+
+    async def ask() -> None:
+        reply = {"label": "Send", "placeholder": "A word?"}
+        answers.append(await scene.notify(summary="s", actions=ACTIONS, reply=reply, wait_for_user=True))
+
+    async with serving(scene, session_bus, "actions", "inline-reply") as server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await _known(scene, server)
+            server.reply(1, "Not now")
+        shown = server.shown[0]
+    assert answers == [{"id": 1, "outcome": "replied", "reply": "Not now"}]
+    assert shown.actions[4:] == ["inline-reply", "Send"]
+    assert shown.hints["x-kde-reply-placeholder-text"] == "A word?"
+
+
+async def test_hints(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus) as server:
+        await scene.notify(
+            summary="s", category="im.received", resident=True, transient=True, image_b64=PICTURE
+        )
+        hints = (await server.next()).hints
+    assert hints.pop("image-data") == [2, 2, 8, True, 8, 4, PIXELS]
+    assert hints == {"urgency": 1, "category": "im.received", "resident": True, "transient": True}
+
+
+async def test_one_takes_the_place_of_another(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus) as server:
+        await scene.notify(summary="1", tag="old")
+        assert (await scene.notify(summary="2", replaces=1, tag="new"))["id"] == 1
+        assert server.shown[1].replaces == 1
+        server.end(1, 2)
+        assert (await scene.until_told(1))[0][1]["tag"] == "new"
+        assert "no notification 1 of a host's" in await scene.refused(summary="3", replaces=1)
+
+
+async def test_a_host_takes_one_away(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus) as server:
+        await scene.notify(summary="s")
+        assert await scene.close(1) == {}
+        assert server.closed == [1]
+        assert await scene.until_told(1) == [("NOTIFICATION_CLOSED", {"id": 1, "reason": "closed"})]
+        with pytest.raises(CallError, match="no notification 1 of a host's is open"):
+            await scene.close(1)
+        # Another program's is nothing to hosts.
+        with pytest.raises(CallError, match="no notification 77 of a host's is open"):
+            await scene.close(77)
+
+
+async def test_the_server_is_heard_only_while_one_is_open(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus) as server:
+        assert not await server.is_heard()
+        await scene.notify(summary="s")
+        assert await server.is_heard()
+        server.end(1, 1)
+        await server.until_unheard()
+
+
 async def test_nobody_waits_for_a_cancelled_one(scene: Scene, session_bus: PrivateBus) -> None:
     async with serving(scene, session_bus) as server, anyio.create_task_group() as group:
         group.start_soon(lambda: scene.refused(summary="s", wait_for_user=True))
         await server.next()
         await scene.manager.cancel(scene.agent, 1)
         await server.taken_away(1)
+        await server.until_unheard()
+    assert scene.told == []
 
 
 async def test_what_the_server_cannot_do_is_said(scene: Scene, session_bus: PrivateBus) -> None:
     async with serving(scene, session_bus, "body") as server:
         assert "shows no buttons" in await scene.refused(summary="s", actions=ACTIONS)
+        assert "takes no replies" in await scene.refused(summary="s", reply={})
         server.fail = MethodError("org.example.Broken", "out of paper")
         assert await scene.refused(summary="s") == "the notification server could not show it: out of paper"
         assert server.shown == []
@@ -173,6 +281,13 @@ async def test_too_much_is_refused(scene: Scene, session_bus: PrivateBus) -> Non
         assert "length <= 16384" in await scene.refused(summary="s", body="x" * 20_000)
         assert ">= 0" in await scene.refused(summary="s", expire=-1)
         assert "has more than 16 items" in await scene.refused(summary="s", actions=ACTIONS * 9)
+        assert "no path" in await scene.refused(summary="s", icon="/etc/passwd")
+        assert "no path" in await scene.refused(summary="s", icon="file:///dev/zero")
+        assert "ask for a reply by" in await scene.refused(
+            summary="s", actions=[{"key": "inline-reply", "label": ""}]
+        )
+        assert "no PNG" in await scene.refused(summary="s", image_b64="R0lGODlh")
+        assert "Base64" in await scene.refused(summary="s", image_b64="!")
 
 
 async def _several(scene: Scene, server: StandinNotifications, act: Any, count: int = 1) -> list[Any]:

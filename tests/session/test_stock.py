@@ -177,6 +177,7 @@ async def test_everything_there_is_registered_at_once(
             "session-lock",
             "session-logout",
             "session-notify",
+            "session-notify-close",
             "session-unlock",
         }
         assert {"guest-exec", "guest-file-open", "guest-get-osinfo"} <= agent.commands.keys()

@@ -10,10 +10,14 @@ import anyio
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Results
 from guestmux_transport.errors import MethodError
+from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME, DBUS_PATH
 from guestmux_transport.values import to_json
 
 NAME = "org.freedesktop.Notifications"
 PATH = "/org/freedesktop/Notifications"
+
+ASK_SECONDS = 0.02
+"""Seconds between two questions."""
 
 
 @dataclass
@@ -21,6 +25,7 @@ class Shown:
     """A notification as the server got it."""
 
     number: int
+    replaces: int
     icon: str
     summary: str
     body: str
@@ -71,20 +76,44 @@ class StandinNotifications:
 
     def choose(self, number: int, key: str) -> None:
         """The user presses a button; the notification goes away, as every server does it."""
-        self._bus.emit(PATH, NAME, "ActionInvoked", "us", [number, key])
+        self.press(number, key)
         self.end(number, 2)
+
+    def reply(self, number: int, text: str) -> None:
+        """The user replies; the notification goes away."""
+        self._bus.emit(PATH, NAME, "NotificationReplied", "us", [number, text])
+        self.end(number, 2)
+
+    def press(self, number: int, key: str) -> None:
+        """The user presses a button of one that stays."""
+        self._bus.emit(PATH, NAME, "ActionInvoked", "us", [number, key])
 
     def end(self, number: int, reason: int) -> None:
         """It goes away: 1 expired, 2 dismissed, 3 by a call, 4 who knows."""
         self._bus.emit(PATH, NAME, "NotificationClosed", "uu", [number, reason])
 
+    async def is_heard(self) -> bool:
+        """Whether somebody asks the bus for the signals."""
+        reply = await self._bus.call(
+            DBUS_NAME, DBUS_PATH, f"{DBUS_INTERFACE}.Debug.Stats", "GetAllMatchRules"
+        )
+        rules = [rule for ours in reply.body[0].values() for rule in ours]
+        return any(f"interface='{NAME}'" in rule for rule in rules)
+
+    async def until_unheard(self) -> None:
+        """Wait until nobody does; nothing tells."""
+        while True:
+            if not await self.is_heard():
+                return
+            await anyio.sleep(ASK_SECONDS)
+
     def _notify(self, call: IncomingCall) -> Results:
         if self.fail is not None:
             raise self.fail
-        _app, _replaces, icon, summary, body, actions, hints, expire = call.body
-        number = len(self.shown) + 1
+        _app, replaces, icon, summary, body, actions, hints, expire = call.body
+        number = replaces or len(self.shown) + 1
         plain = {name: to_json(hint) for name, hint in hints.items()}
-        self.shown.append(Shown(number, icon, summary, body, actions, plain, expire))
+        self.shown.append(Shown(number, replaces, icon, summary, body, actions, plain, expire))
         if self.eager is not None:
             self.choose(number, self.eager)
         self._wake()

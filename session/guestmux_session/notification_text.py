@@ -1,0 +1,52 @@
+"""A notification's text as its server has to get it, so that a host's text can be nothing but text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_MARKS = re.compile(r"<(/?)([biu])>|&(?:amp|lt|gt|quot|apos);")
+"""What a host's markup is taken for: no links and no pictures, which would have the desktop open and load things."""
+
+
+def shown_text(text: str, *, markup: bool, server_has_markup: bool) -> str:
+    """The text as the server shows it rightly.
+
+    Args:
+        text: the host's.
+        markup: whether the host means `<b>`, `<i>`, `<u>` and the five entities of XML by it.
+        server_has_markup: whether the server takes the text for markup (its capability `body-markup`).
+    """
+    if not markup:
+        return html.escape(text, quote=False) if server_has_markup else text
+    return _balanced(text) if server_has_markup else _plain(text)
+
+
+def _balanced(text: str) -> str:
+    """Markup that every server can parse: what is open is closed, in order, and all else is escaped."""
+    parts: list[str] = []
+    opened: list[str] = []
+    place = 0
+    for mark in _MARKS.finditer(text):
+        parts.append(html.escape(text[place : mark.start()], quote=False))
+        parts.append(_taken(mark, opened))
+        place = mark.end()
+    parts.append(html.escape(text[place:], quote=False))
+    return "".join([*parts, *(f"</{name}>" for name in reversed(opened))])
+
+
+def _taken(mark: re.Match[str], opened: list[str]) -> str:
+    closing, name = mark.groups()
+    if name is None:
+        return mark[0]
+    if not closing:
+        opened.append(name)
+    elif opened and opened[-1] == name:
+        opened.pop()
+    else:
+        return html.escape(mark[0], quote=False)
+    return mark[0]
+
+
+def _plain(text: str) -> str:
+    return _MARKS.sub(lambda mark: "" if mark[2] else html.unescape(mark[0]), text)
