@@ -163,6 +163,10 @@ async def test_everything_there_is_registered_at_once(
     ):
         agent = await manager.agent()
         assert set(agent.commands) - set(GUEST) == {
+            "agent-install",
+            "agent-list",
+            "agent-logs",
+            "agent-remove",
             "session-clipboard-clear",
             "session-clipboard-download",
             "session-clipboard-get",
