@@ -43,6 +43,8 @@ from guestmux.schema import GuestSchema
 from guestmux.selection import SelectionError
 from guestmux.stream import EventStream
 from guestmux_protocol.addresses import AddressError
+from guestmux_protocol.agent_bundle import BundleError
+from guestmux_protocol.agent_commands import AgentInstalled, InstalledAgent
 from guestmux_protocol.clipboard_commands import ClipboardFormats
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
 from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTimezone
@@ -60,7 +62,9 @@ __version__ = VERSION
 __all__ = [
     "AddressError",
     "AgentInfo",
+    "AgentInstalled",
     "Beacon",
+    "BundleError",
     "CallTimeout",
     "ChecksumMismatch",
     "ClipboardFormats",
@@ -96,6 +100,7 @@ __all__ = [
     "GuestTooOld",
     "GuestUser",
     "GuestmuxError",
+    "InstalledAgent",
     "Item",
     "LocalFileError",
     "LockState",

@@ -110,6 +110,11 @@ class Guest(BlockingCalls):
     clipboard_set = waits(_Guest.clipboard_set)
     clipboard_clear = waits(_Guest.clipboard_clear)
 
+    push_agent = waits(_Guest.push_agent)
+    pushed_agents = waits(_Guest.pushed_agents)
+    remove_agent = waits(_Guest.remove_agent)
+    agent_log = gives(GuestStream, _Guest.agent_log)
+
     open_file = gives(GuestFile, _Guest.open_file)
     read_file = waits(_Guest.read_file)
     write_file = waits(_Guest.write_file)

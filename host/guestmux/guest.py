@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from guestmux.agent_calls import AgentCalls
 from guestmux.asking import asking
 from guestmux.backoff import Backoff
 from guestmux.calls import Calls
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 class Guest(
     Calls,
+    AgentCalls,
     ClipboardCalls,
     FactCalls,
     TransferCalls,

@@ -7,7 +7,7 @@ file path, size and SHA-256. Who has checked the manifest's signature can theref
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -22,7 +22,7 @@ SIGNATURE = "MANIFEST.sig"
 NAMESPACE = "guestmux-agent@guestmux.org"
 """What a signature says that it is for (ssh-keygen(1), -n): one made for mail or git is none."""
 
-FORMAT = 1
+FORMAT: Final = 1
 """The only format of manifests so far."""
 
 MAX_FILES = 2000

@@ -9,6 +9,7 @@ import click
 
 from guestmux import __version__
 from guestmux.cli import exits
+from guestmux.cli.cmd_agent import agent
 from guestmux.cli.cmd_call import call
 from guestmux.cli.cmd_cat import cat
 from guestmux.cli.cmd_clipboard import clipboard
@@ -83,6 +84,7 @@ for command in (
     reboot,
     suspend,
     wait,
+    agent,
     doctor,
     schema,
     version,
