@@ -25,7 +25,8 @@ served as soon as it appears.
 With --system it is the machine's agent instead: run by root, it serves what qemu-ga does, as far as
 /etc/guestmux/system-agent.toml allows.
 
-`guestmux-session log` shows what left the guest about you; see its own --help.
+`guestmux-session log` shows what left the guest about you, `guestmux-session check-agent NAME` whether an
+agent that you wrote does what agents have to; see their own --help.
 """
 
 EPILOG = """\
@@ -84,6 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
         from guestmux_session.log_command import log_main
 
         return log_main(given[1:])
+    if given[:1] == ["check-agent"]:
+        from guestmux_session.check_command import check_main
+
+        return check_main(given[1:])
     if given[:1] == ["run-pushed-agent"]:
         from guestmux_session.pushed.launch import launch_main
 

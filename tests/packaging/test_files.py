@@ -13,6 +13,7 @@ from guestmux_eventd.__main__ import build_parser as eventd_parser
 from guestmux_eventd.config import Config, make_config
 from guestmux_protocol.guest import GUEST
 from guestmux_session.__main__ import build_parser as session_parser
+from guestmux_session.check_command import build_parser as check_parser
 from guestmux_session.log_command import build_parser as log_parser
 from guestmux_session.system_config import SystemConfig, check_commands, read_system_config
 
@@ -45,7 +46,10 @@ def test_carried_libraries_are_what_the_project_wants(requirement: Requirement) 
 
 @pytest.mark.parametrize(
     ("page", "parsers"),
-    [("guestmux-eventd.8", [eventd_parser()]), ("guestmux-session.1", [session_parser(), log_parser()])],
+    [
+        ("guestmux-eventd.8", [eventd_parser()]),
+        ("guestmux-session.1", [session_parser(), log_parser(), check_parser()]),
+    ],
     ids=["eventd", "session"],
 )
 def test_manual_pages_have_every_option(page: str, parsers: list[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,104 @@
+"""Checks that run commands: only of those that the author has named as harmless."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import anyio
+
+from guestmux_protocol.registry import Command
+from guestmux_protocol.schema import InvalidParameter, validate
+from guestmux_session.check.call_checks import Caller
+from guestmux_session.check.findings import Finding, failed, passed, skipped
+from guestmux_session.check.played_eventd import ANSWER_SECONDS, NO_ANSWER, Answer
+from guestmux_transport.errors import InvalidValue
+from guestmux_transport.names import ERROR_PREFIX
+from guestmux_transport.values import to_json
+
+NO_TIME = 0.001
+"""Seconds of the deadline that cannot be kept."""
+
+ID = 77
+"""Of the call that is cancelled."""
+
+WRONG = {"__org.guestmux_no-such-argument": [None, {"x": 1}]}
+"""An argument that no command has."""
+
+Chosen = Mapping[str, dict[str, Any]]
+"""Commands that may be run, with the arguments for it."""
+
+
+async def chosen_checks(caller: Caller, chosen: Chosen) -> AsyncIterator[Finding]:
+    """All of them."""
+    served = {name: one for name, one in caller.agent.declared.commands.items() if not one.stream}
+    if not chosen and served:
+        text = "no command was run: the checker cannot know which do no harm"
+        yield skipped("calls", text, f"say which: --call {min(served)}")
+    for name, arguments in chosen.items():
+        if name not in served:
+            yield failed(
+                name, "it does not serve this command", f"--call one of: {', '.join(sorted(served))}"
+            )
+            continue
+        yield _result(served[name], await caller.call(name, arguments))
+        wrong = await caller.call(name, {**arguments, **WRONG})
+        yield _alive(f"{name} wrongly", wrong, "it did not notice; eventd looks at arguments before")
+        hurried = await caller.call(name, arguments, deadline=NO_TIME)
+        yield _alive(f"{name} in no time", hurried, f"it answered in {hurried.seconds:.2f} s")
+        yield await _cancelled(caller, name, arguments)
+
+
+def _result(command: Command, answer: Answer) -> Finding:
+    todo = "answer {'return': value} with what the schema's `returns` says, or the error CommandFailed"
+    if answer.error == NO_ANSWER:
+        return failed(command.name, f"no answer ({answer.text})", todo)
+    if answer.error:
+        return _failure(command.name, answer)
+    result = answer.value[0] if answer.value else None
+    if not isinstance(result, dict) or not result.keys() & {"return", "return-fd"}:
+        return failed(command.name, "the answer has no 'return'", todo)
+    if "return-fd" in result:
+        return passed(command.name, "answered by a memfd, which was not read")
+    try:
+        validate(command.returns, to_json(result["return"]), "return")
+    except (InvalidParameter, InvalidValue) as error:
+        return failed(command.name, f"the result is not what the schema says: {error}", todo)
+    return passed(command.name, f"answered as its schema says, in {answer.seconds:.2f} s")
+
+
+def _failure(check: str, answer: Answer) -> Finding:
+    if not answer.error.startswith(ERROR_PREFIX):
+        todo = f"fail with {ERROR_PREFIX}CommandFailed: of other errors hosts are told 'agent ... failed'"
+        return failed(check, f"it failed with {answer}", todo)
+    if not answer.text.strip():
+        return failed(
+            check, f"{answer.error} says nothing", "the text is for people at the host: what to do next"
+        )
+    return passed(check, f"it failed, and says why: {answer.text[:200]}")
+
+
+def _alive(check: str, answer: Answer, text: str) -> Finding:
+    """Eventd has checked arguments and keeps deadlines itself; a faulty agent hangs or dies of them all the same."""
+    if answer.error == NO_ANSWER:
+        todo = "answer every call: an error for arguments that do not fit, and when `deadline` is over"
+        return failed(check, f"no answer ({answer.text})", todo)
+    if answer.error:
+        return _failure(check, answer)
+    return passed(check, text)
+
+
+async def _cancelled(caller: Caller, name: str, arguments: dict[str, Any]) -> Finding:
+    check = f"{name} cancelled"
+    with anyio.move_on_after(ANSWER_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: caller.call(name, arguments, call_id=ID))
+            answer = await caller.cancel(ID)
+            group.cancel_scope.cancel()
+        after = await caller.call()
+        if not answer.error and after.error != NO_ANSWER:
+            return passed(check, "and it answers the next call")
+        return failed(
+            check, f"Cancel: {answer}; the next call: {after}", "answer Cancel at once, with nothing"
+        )
+    return failed(check, "it hangs", "answer Cancel at once, with nothing")

@@ -1,0 +1,97 @@
+"""Checks on an agent's life: eventd ends the registration, another comes, and the agent is asked to end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import anyio
+
+from guestmux_session.check.agent_program import LEAVE_SECONDS, AgentProgram
+from guestmux_session.check.call_checks import NO_ARGUMENTS, UNKNOWN, refusal
+from guestmux_session.check.findings import Finding, failed, passed, skipped
+from guestmux_session.check.played_eventd import PlayedEventd, Registration, ask_agent
+from guestmux_transport.values import Variant
+
+REGISTER_SECONDS = 15.0
+"""A program in an interpreter starts within a few; one that waits between attempts waits that long."""
+
+CALM_SECONDS = 1.0
+"""Time in which an agent that was released must not be back with the same eventd."""
+
+
+async def life_checks(
+    eventd: PlayedEventd, heir: PlayedEventd, agent: Registration, program: AgentProgram
+) -> AsyncIterator[Finding]:
+    """All of them, in this order; `heir` becomes eventd in `eventd`'s place."""
+    yield await _released(eventd, agent)
+    again = await _replaced(eventd, heir, program)
+    if again is None:
+        todo = "watch NameOwnerChanged of org.guestmux.Manager1, and register with each new owner"
+        text = f"no registration with it within {REGISTER_SECONDS:g} s; {program.last_words}"
+        yield failed("new-eventd", text, todo)
+        yield skipped("former-eventd", "it did not register with a new one")
+    else:
+        yield passed("new-eventd", "registered with the one that came after")
+        body = (UNKNOWN, NO_ARGUMENTS, {"id": Variant("t", 1)})
+        yield refusal("former-eventd", await ask_agent(eventd.bus, again, "Call", "sa{sv}a{sv}", body))
+    yield _events(eventd, heir)
+    yield await _ends(heir, program)
+
+
+async def _released(eventd: PlayedEventd, agent: Registration) -> Finding:
+    before = len(eventd.registrations)
+    eventd.forget()
+    answer = await ask_agent(eventd.bus, agent, "Release")
+    if answer.error:
+        return failed(
+            "release", f"Release: {answer}", "answer Release with nothing; the registration is over"
+        )
+    await anyio.sleep(CALM_SECONDS)
+    if len(eventd.registrations) > before:
+        todo = "wait for another owner of org.guestmux.Manager1: this eventd has no session for you"
+        return failed("release", "it registered with the same eventd again at once", todo)
+    return passed("release", "it waits for another eventd")
+
+
+async def _replaced(eventd: PlayedEventd, heir: PlayedEventd, program: AgentProgram) -> Registration | None:
+    await eventd.vanish()
+    await heir.appear()
+    return await first_registration(heir, program)
+
+
+async def first_registration(eventd: PlayedEventd, program: AgentProgram) -> Registration | None:
+    """Wait for an eventd's first registration; None where it does not come, or the program ends before."""
+    found: list[Registration | None] = []
+
+    async def wait() -> None:
+        found.append(await eventd.registration(1, REGISTER_SECONDS))
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await program.until_ended()
+        group.cancel_scope.cancel()
+    return found[0] if found else None
+
+
+def _events(*eventds: PlayedEventd) -> Finding:
+    faults = [fault for eventd in eventds for fault in eventd.event_faults]
+    emitted = sum(eventd.emitted for eventd in eventds)
+    if faults:
+        return failed(
+            "emitted", faults[0], "emit what was declared, with data that fit the schema; else eventd refuses"
+        )
+    if not emitted:
+        return skipped("emitted", "it emitted nothing while it was looked at")
+    return passed("emitted", f"{emitted} events, all declared")
+
+
+async def _ends(heir: PlayedEventd, program: AgentProgram) -> Finding:
+    if program.status is not None:
+        return failed("end", program.last_words, "run until SIGTERM")
+    if not await program.stop():
+        text = f"it still runs {LEAVE_SECONDS:g} s after SIGTERM"
+        return failed("end", text, "end at SIGTERM: logging out waits for it")
+    if not await heir.farewell(LEAVE_SECONDS):
+        return failed("end", "its bus connection outlives it", "close it, in child processes too")
+    return passed("end", "within the time after SIGTERM")
