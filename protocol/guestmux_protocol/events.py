@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType, field
 
 from guestmux_protocol.clipboard_commands import Which
 from guestmux_protocol.commands import FROZEN, JOURNAL_STATE
+from guestmux_protocol.display_commands import DisplayState
 from guestmux_protocol.notification_commands import MAX_REPLY, Tag
 from guestmux_protocol.registry import Data, EventType, doc, event
 from guestmux_protocol.sessions import SessionRef
@@ -304,6 +305,14 @@ class NotificationClosed(Data, frozen=True, kw_only=True):
     ]
 
 
+@event(EVENTS, "DISPLAY_CHANGED", keep="last")
+class DisplayChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
+    """A display came, went, or is set otherwise. It tells of all of them, as they are now. From the session's agent."""
+
+    displays: Annotated[list[DisplayState], doc("Those that are connected or enabled.")]
+    truncated: Annotated[bool, doc("There are more than an event holds.")] = False
+
+
 @event(EVENTS, "EVENTS_LOST", keep="none")
 class EventsLost(Data, frozen=True, kw_only=True):
     """Events with these numbers will not come: they are gone from the journal. It has no number of its own."""
@@ -345,7 +354,7 @@ STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == 
 
 _NAMES_OF_AGENTS = (
     *("APP_STARTED", "APP_EXITED", "APP_FOCUSED", "CLIPBOARD_CHANGED"),
-    *("NOTIFICATION_ACTION", "NOTIFICATION_CLOSED"),
+    *("DISPLAY_CHANGED", "NOTIFICATION_ACTION", "NOTIFICATION_CLOSED"),
 )
 
 OF_AGENTS = {name: EVENTS[name] for name in _NAMES_OF_AGENTS}

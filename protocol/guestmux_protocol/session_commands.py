@@ -8,13 +8,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from guestmux_protocol.agent_commands import AGENTS
 from guestmux_protocol.clipboard_commands import CLIPBOARD
+from guestmux_protocol.display_commands import DISPLAY
 from guestmux_protocol.events import TITLE, App
 from guestmux_protocol.inhibit_commands import INHIBIT
 from guestmux_protocol.notification_commands import NOTIFICATIONS, Line
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 from guestmux_protocol.uri_commands import MAX_URI, URIS
 
-SESSION: dict[str, Command] = {**AGENTS, **CLIPBOARD, **NOTIFICATIONS, **URIS, **INHIBIT}
+SESSION: dict[str, Command] = {**AGENTS, **CLIPBOARD, **DISPLAY, **NOTIFICATIONS, **URIS, **INHIBIT}
 """The stock agent's commands, by name. An agent registers those that its platform can serve."""
 
 MAX_URIS = 64

@@ -12,6 +12,7 @@ from guestmux_protocol.events import (
     AppFocused,
     AppStarted,
     ClipboardChanged,
+    DisplayChanged,
     NotificationAction,
     NotificationClosed,
 )
@@ -57,6 +58,7 @@ class SessionAgent(Agent):
     app_exited = KnownEvent(EVENTS["APP_EXITED"], AppExited)
     app_focused = KnownEvent(EVENTS["APP_FOCUSED"], AppFocused)
     clipboard_changed = KnownEvent(EVENTS["CLIPBOARD_CHANGED"], ClipboardChanged)
+    display_changed = KnownEvent(EVENTS["DISPLAY_CHANGED"], DisplayChanged)
     notification_action = KnownEvent(EVENTS["NOTIFICATION_ACTION"], NotificationAction)
     notification_closed = KnownEvent(EVENTS["NOTIFICATION_CLOSED"], NotificationClosed)
 
@@ -78,7 +80,8 @@ class SessionAgent(Agent):
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
         self._pushed = PushedAgents(user_place(), config.pushed_agents)
-        for part in [*self._verbs, self._desktop.apps, self._desktop.clipboard, self._pushed]:
+        desktop = self._desktop
+        for part in [*self._verbs, desktop.apps, desktop.clipboard, desktop.outputs, self._pushed]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")
 

@@ -133,6 +133,7 @@ async def test_info_tells_session_user_and_providers(
     assert info["providers"] == {
         "apps": f"{tmp_path}/wayland-0: No such file or directory",
         "clipboard": f"{tmp_path}/wayland-0: No such file or directory",
+        "displays": f"{tmp_path}/wayland-0: No such file or directory",
         "info-environment": "ok",
         "lock-logind": "ok",
         "logout-logind": "ok",
@@ -178,10 +179,12 @@ async def test_everything_there_is_registered_at_once(
             "session-get-info",
             "session-launch",
             "session-list-apps",
+            "session-list-displays",
             "session-lock",
             "session-logout",
             "session-notify",
             "session-notify-close",
+            "session-set-displays",
             "session-unlock",
         }
         assert {"guest-exec", "guest-file-open", "guest-get-osinfo"} <= agent.commands.keys()

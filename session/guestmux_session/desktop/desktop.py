@@ -17,6 +17,9 @@ from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.held_contents import HeldContents
 from guestmux_session.desktop.launcher import Launcher
+from guestmux_session.desktop.output_sources import OutputSources
+from guestmux_session.desktop.output_watch import OutputWatch
+from guestmux_session.desktop.outputs import Outputs
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.info_environment import from_logind
 from guestmux_session.provider import ProviderHost
@@ -40,6 +43,7 @@ class DesktopProviders:
         manager: is to be told of the session bus.
         apps: the commands about applications.
         clipboard: the commands about the clipboards.
+        outputs: the commands about displays.
     """
 
     def __init__(self, host: DesktopHost, surroundings: SessionSurroundings, config: SessionConfig) -> None:
@@ -58,12 +62,16 @@ class DesktopProviders:
         guard = ClipboardGuard(host, config.clipboard)
         self.clipboard = Clipboard(clipboards, self._contents, guard)
         self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard)
+        outputs = OutputSources(self.displays)
+        self.outputs = Outputs(outputs)
+        self._output_watch = OutputWatch(host, outputs)
 
     async def run(self) -> None:
         """Watch what hosts want to know of, for as long as the agent is registered."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._app_watch.run)
             group.start_soon(self._clipboard_watch.run)
+            group.start_soon(self._output_watch.run)
 
     async def keep(self) -> None:
         """Keep what hosts have put into the clipboards, for as long as the agent runs."""
@@ -74,4 +82,5 @@ class DesktopProviders:
         return {
             self.apps.name: await self.apps.state(),
             self.clipboard.name: await self.clipboard.state(),
+            self.outputs.name: await self.outputs.state(),
         }

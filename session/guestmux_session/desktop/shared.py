@@ -12,7 +12,9 @@ import anyio
 class Closable(Protocol):
     """A connection."""
 
-    lost_reason: str | None
+    @property
+    def lost_reason(self) -> str | None:
+        """Why it ended; None while it is there."""
 
     def close(self) -> None:
         """Close it."""

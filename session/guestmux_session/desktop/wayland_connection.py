@@ -11,7 +11,7 @@ import anyio
 
 from guestmux_session.desktop.display_socket import CONNECT_TIMEOUT, DisplaySocket, connect
 from guestmux_session.desktop.errors import DisplayLost, DisplayUnavailable, WireError
-from guestmux_session.desktop.wayland_protocols import DISPLAY, INTERFACES
+from guestmux_session.desktop.wayland_protocols import DISPLAY, INTERFACES, SCREEN
 from guestmux_session.desktop.wayland_wire import (
     FIRST_SERVER_ID,
     Cutter,
@@ -27,6 +27,9 @@ MAX_OBJECTS = 16_384
 
 MAX_GLOBALS = 1024
 """Globals that are kept in mind; a compositor has some fifty, and one for each screen."""
+
+MAX_SCREENS = 64
+"""Outputs that are kept in mind."""
 
 Handler = Callable[..., None]
 
@@ -74,17 +77,25 @@ class Proxy:
         """
         return self._connection.request(self, name, arguments)
 
+    def forget(self) -> None:
+        """Hear of it no more; for what the compositor has ended, where its protocol has no request for that."""
+        self._connection.forget(self)
+
 
 class WaylandConnection:
     """A connection; made by `connect_wayland`. All is done on its loop.
 
     Attributes:
         globals: what the compositor offers, by interface; of several, as there are of outputs, the last.
+        screens: its outputs that are on, by number.
+        on_screens: told when one came or went.
         lost_reason: why it ended; None while it is there.
     """
 
     def __init__(self) -> None:
         self.globals: dict[str, Global] = {}
+        self.screens: dict[int, Global] = {}
+        self.on_screens: Callable[[], None] | None = None
         self.lost_reason: str | None = None
         self._cutter = Cutter()
         self._socket: DisplaySocket | None = None
@@ -115,8 +126,11 @@ class WaylandConnection:
             DisplayLost: the connection ended.
         """
         offered = self.globals.get(interface.name)
-        if offered is None or self._registry is None:
-            return None
+        return None if offered is None else self.bind_global(offered, interface, version)
+
+    def bind_global(self, offered: Global, interface: Interface, version: int) -> Proxy:
+        """Use one of several globals; as `bind`."""
+        assert self._registry is not None
         agreed = min(version, offered.version)
         proxy = self._new(interface, agreed)
         self.request(self._registry, "bind", (offered.number, interface.name, agreed, proxy.id))
@@ -163,6 +177,12 @@ class WaylandConnection:
         elif message.destroys:
             target.handlers.clear()
         return created
+
+    def forget(self, proxy: Proxy) -> None:
+        """Its number is free again, if it was the compositor's to give; for Proxy."""
+        proxy.handlers.clear()
+        if proxy.id >= FIRST_SERVER_ID:
+            self._objects.pop(proxy.id, None)
 
     async def wait_lost(self) -> None:
         """Wait until the connection has ended."""
@@ -232,11 +252,20 @@ class WaylandConnection:
     def _on_global(self, number: int, interface: str, version: int) -> None:
         if len(self.globals) < MAX_GLOBALS:
             self.globals[interface] = Global(number, version)
+        if interface == SCREEN.name and len(self.screens) < MAX_SCREENS:
+            self.screens[number] = Global(number, version)
+            self._tell_screens()
 
     def _on_global_remove(self, number: int) -> None:
+        if self.screens.pop(number, None) is not None:
+            self._tell_screens()
         for name, offered in [*self.globals.items()]:
             if offered.number == number:
                 del self.globals[name]
+
+    def _tell_screens(self) -> None:
+        if self.on_screens is not None:
+            self.on_screens()
 
 
 def _with_new(message: Message, arguments: tuple[Any, ...], created: Proxy | None) -> list[Any]:

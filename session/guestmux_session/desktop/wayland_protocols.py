@@ -1,7 +1,9 @@
 """The Wayland interfaces that the agent speaks, as far as it speaks them.
 
 Order is the wire's numbering, so that requests which are not used stand in the tables too. Sources: wayland.xml,
-wlr-foreign-toplevel-management-unstable-v1.xml (version 3), ext-foreign-toplevel-list-v1.xml (version 1).
+xdg-output-unstable-v1.xml (version 3),
+wlr-foreign-toplevel-management-unstable-v1.xml (version 3), ext-foreign-toplevel-list-v1.xml (version 1),
+wlr-output-management-unstable-v1.xml (version 4).
 """
 
 from __future__ import annotations
@@ -31,6 +33,36 @@ SEAT = Interface(
         Message("release", destroys=True),
     ),
     events=(Message("capabilities", "u"), Message("name", "s")),
+)
+
+SCREEN = Interface(
+    "wl_output",
+    requests=(Message("release", destroys=True),),
+    events=(
+        Message("geometry", "iiiiissi"),
+        Message("mode", "uiii"),
+        Message("done"),
+        Message("scale", "i"),
+        Message("name", "s"),
+        Message("description", "s"),
+    ),
+)
+
+XDG_OUTPUTS = Interface(
+    "zxdg_output_manager_v1",
+    requests=(Message("destroy", destroys=True), Message("get_xdg_output", "no", "zxdg_output_v1")),
+)
+
+XDG_OUTPUT = Interface(
+    "zxdg_output_v1",
+    requests=(Message("destroy", destroys=True),),
+    events=(
+        Message("logical_position", "ii"),
+        Message("logical_size", "ii"),
+        Message("done"),
+        Message("name", "s"),
+        Message("description", "s"),
+    ),
 )
 
 WLR_TOPLEVELS = Interface(
@@ -127,12 +159,70 @@ EXT_DATA_CONTROL = _data_control("ext_data_control")
 WLR_DATA_CONTROL = _data_control("zwlr_data_control")
 """Manager, device, source and offer."""
 
+WLR_OUTPUTS = Interface(
+    "zwlr_output_manager_v1",
+    requests=(Message("create_configuration", "nu", "zwlr_output_configuration_v1"), Message("stop")),
+    events=(Message("head", "n", "zwlr_output_head_v1"), Message("done", "u"), Message("finished")),
+)
+
+WLR_OUTPUT = Interface(
+    "zwlr_output_head_v1",
+    requests=(Message("release", destroys=True),),
+    events=(
+        Message("name", "s"),
+        Message("description", "s"),
+        Message("physical_size", "ii"),
+        Message("mode", "n", "zwlr_output_mode_v1"),
+        Message("enabled", "i"),
+        Message("current_mode", "o"),
+        Message("position", "ii"),
+        Message("transform", "i"),
+        Message("scale", "f"),
+        Message("finished"),
+        Message("make", "s"),
+        Message("model", "s"),
+        Message("serial_number", "s"),
+        Message("adaptive_sync", "u"),
+    ),
+)
+
+WLR_OUTPUT_MODE = Interface(
+    "zwlr_output_mode_v1",
+    requests=(Message("release", destroys=True),),
+    events=(Message("size", "ii"), Message("refresh", "i"), Message("preferred"), Message("finished")),
+)
+
+WLR_OUTPUT_CONFIGURATION = Interface(
+    "zwlr_output_configuration_v1",
+    requests=(
+        Message("enable_head", "no", "zwlr_output_configuration_head_v1"),
+        Message("disable_head", "o"),
+        Message("apply"),
+        Message("test"),
+        Message("destroy", destroys=True),
+    ),
+    events=(Message("succeeded"), Message("failed"), Message("cancelled")),
+)
+
+WLR_OUTPUT_CONFIGURATION_HEAD = Interface(
+    "zwlr_output_configuration_head_v1",
+    requests=(
+        Message("set_mode", "o"),
+        Message("set_custom_mode", "iii"),
+        Message("set_position", "ii"),
+        Message("set_transform", "i"),
+        Message("set_scale", "f"),
+        Message("set_adaptive_sync", "u"),
+    ),
+)
+
 INTERFACES = {
     interface.name: interface
     for interface in (
-        *(DISPLAY, REGISTRY, CALLBACK, SEAT),
+        *(DISPLAY, REGISTRY, CALLBACK, SEAT, SCREEN, XDG_OUTPUTS, XDG_OUTPUT),
         *(WLR_TOPLEVELS, WLR_TOPLEVEL, EXT_TOPLEVELS, EXT_TOPLEVEL),
         *(*EXT_DATA_CONTROL, *WLR_DATA_CONTROL),
+        *(WLR_OUTPUTS, WLR_OUTPUT, WLR_OUTPUT_MODE, WLR_OUTPUT_CONFIGURATION, WLR_OUTPUT_CONFIGURATION_HEAD),
     )
 }
 """All of them, by name: what an event creates is looked up here."""

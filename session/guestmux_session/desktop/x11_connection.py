@@ -90,6 +90,24 @@ class X11Connection:
         finally:
             self._pending.pop(number, None)
 
+    async def done(self, request: bytes) -> None:
+        """Send a request that has no answer, and wait until the server has done it.
+
+        Raises:
+            RequestRefused: the server answered with an error.
+            DisplayLost: as `ask`.
+        """
+        refused: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        number = self._send(request)
+        self._pending[number] = refused
+        try:
+            await self.ask(x11.get_input_focus())
+        finally:
+            self._pending.pop(number, None)
+            failure = refused.exception() if refused.done() else None
+        if failure is not None:
+            raise failure
+
     def tell(self, request: bytes) -> None:
         """Send a request that has no answer; that it fails is told to nobody.
 

@@ -131,6 +131,17 @@ def get_input_focus() -> bytes:
     return request(43)
 
 
+def get_geometry(window: int) -> bytes:
+    """GetGeometry."""
+    return request(14, 0, struct.pack("<I", window))
+
+
+def size_of(reply: bytes) -> tuple[int, int]:
+    """GetGeometry's answer: width and height."""
+    width, height = struct.unpack_from("<HH", reply, 16)
+    return int(width), int(height)
+
+
 def atom_of(reply: bytes) -> int:
     """InternAtom's answer; 0: nobody knows the name."""
     return int(struct.unpack_from("<I", reply, 8)[0])
