@@ -177,12 +177,7 @@ class NotifyFreedesktop(Provider):
         return answer[0] if answer and isinstance(answer[0], list) else ()
 
     async def _result(self, number: int, watched: Watched) -> NotifyResult:
-        try:
-            ending = await watched.wait()
-        finally:
-            if watched.ending is None:
-                self._close(number)
-        match ending:
+        match await watched.wait():
             case Chosen(action):
                 return NotifyResult(id=number, outcome="action", action=action)
             case Replied(text):
@@ -193,7 +188,6 @@ class NotifyFreedesktop(Provider):
                 return NotifyResult(id=number, outcome=reason)
 
     def _close(self, number: int) -> None:
-        """Take a notification away that nobody waits for any more."""
         if self._bus is not None:
             with suppress(BusError):
                 self._bus.tell(NAME, PATH, NAME, "CloseNotification", "u", [number])

@@ -66,13 +66,23 @@ class Watched:
 
 
 class _Open:
-    """One that the server shows."""
+    """One that the server shows.
+
+    Attributes:
+        watched: by whom asked for it and waits for it, or has waited.
+        is_over: nobody is to hear of it any more.
+    """
 
     def __init__(self, tag: str, *, resident: bool, watched: Watched | None) -> None:
         self.tag = tag
         self.resident = resident
         self.watched = watched
         self.is_over = False
+
+    @property
+    def awaited(self) -> Watched | None:
+        """Who waits for it."""
+        return self.watched if self.watched is not None and self.watched.ending is None else None
 
 
 class OpenNotifications:
@@ -128,8 +138,9 @@ class OpenNotifications:
     def opened(self, number: int, server: int, *, tag: str, resident: bool, waits: bool) -> Watched | None:
         """The server shows one; inside `showing`. Gives who waits for it, where somebody does."""
         watched = Watched() if waits else None
-        if before := self._open.pop(number, None):
-            _end(before, Gone("closed"))
+        before = self._open.pop(number, None)
+        if before is not None and before.awaited is not None:
+            before.awaited.end(Gone("closed"))
         self._open[number] = _Open(tag, resident=resident, watched=watched)
         if server != self._servers:
             self._happen(number, Gone("server-gone"))
@@ -139,9 +150,14 @@ class OpenNotifications:
         return watched
 
     def forget(self, number: int, watched: Watched) -> None:
-        """Nobody waits for it any more, nor wants to hear of it."""
-        if (one := self._open.get(number)) and one.watched is watched:
-            one.watched, one.is_over = None, True
+        """Nobody waits for it any more. It is taken away, unless it is to stay after its answer."""
+        one = self._open.get(number)
+        if one is None or one.watched is not watched:
+            return
+        one.is_over = one.is_over or watched.ending is None
+        if one.is_over:
+            # Some servers leave one open when its action was chosen.
+            self._close(number)
 
     def happened(self, number: int, happening: Happening) -> None:
         """The server says what became of one."""
@@ -162,8 +178,8 @@ class OpenNotifications:
             return
         if isinstance(happening, Gone):
             del self._open[number]
-        if one.watched is not None:
-            _end(one, happening)
+        if one.awaited is not None:
+            one.awaited.end(happening)
             # It goes away now, as who waited has been told; one that stays is everybody's from here on.
             one.is_over = not one.resident
         elif not one.is_over:
@@ -171,15 +187,9 @@ class OpenNotifications:
 
     def _make_room(self) -> None:
         if len(self._open) > MAX_OPEN:
-            oldest = next(number for number, one in self._open.items() if one.watched is None)
+            oldest = next(number for number, one in self._open.items() if one.awaited is None)
             self._close(oldest)
             self._happen(oldest, Gone("closed"))
-
-
-def _end(one: _Open, happening: Happening) -> None:
-    if one.watched is not None:
-        one.watched.end(happening)
-        one.watched = None
 
 
 def _news(number: int, tag: str, happening: Happening) -> News:

@@ -1,13 +1,12 @@
-"""Real desktops. Where a program is missing its tests are skipped, but not in CI, which installs them all."""
+"""Real desktops."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.dbus_daemon import PrivateBus, private_bus
+from tests.support.needed_programs import need_programs
 from tests.support.sway import Sway, sway
 from tests.support.x_server import XServer, x_server
 
@@ -32,7 +31,7 @@ def session_bus() -> Iterator[PrivateBus]:
 @pytest.fixture
 def bare_x(tmp_path: Path) -> Iterator[XServer]:
     """An X server that nobody manages."""
-    _need(X_PROGRAMS)
+    need_programs(*X_PROGRAMS)
     with x_server(tmp_path) as server:
         yield server
 
@@ -47,13 +46,6 @@ def x(bare_x: XServer) -> XServer:
 @pytest.fixture
 def wayland() -> Iterator[Sway]:
     """A Wayland compositor."""
-    _need(WAYLAND_PROGRAMS)
+    need_programs(*WAYLAND_PROGRAMS)
     with sway() as compositor:
         yield compositor
-
-
-def _need(programs: tuple[str, ...]) -> None:
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"not installed: {', '.join(missing)} (make test-desktop)")
-    assert not missing, f"not installed: {missing}"

@@ -79,9 +79,9 @@ def test_what_somebody_waits_for_is_told_to_him_alone(table: Table) -> None:
     watched = table.watch(1)
     table.happened(1, Chosen("yes"))
     table.happened(1, Gone("dismissed"))
+    table.forget(1, watched)
     assert watched.ending == Chosen("yes")
-    assert table.told == []
-    assert table.is_idle
+    assert (table.told, table.closed, table.is_idle) == ([], [], True)
 
 
 def test_one_that_stays_after_its_answer_is_told_of(table: Table) -> None:
@@ -93,9 +93,29 @@ def test_one_that_stays_after_its_answer_is_told_of(table: Table) -> None:
     assert table.told == [NotificationAction(id=1, action="b"), NotificationClosed(id=1, reason="dismissed")]
 
 
-def test_one_that_was_given_up_is_nobodys(table: Table) -> None:
+def test_one_that_its_server_leaves_open_is_taken_away_when_it_is_answered(table: Table) -> None:
     watched = table.watch(1)
+    table.happened(1, Chosen("yes"))
     table.forget(1, watched)
+    assert table.closed == [1]
+    watched = table.watch(2, resident=True)
+    table.happened(2, Chosen("yes"))
+    table.forget(2, watched)
+    assert table.closed == [1]
+
+
+def test_one_that_another_took_the_place_of_is_left_alone(table: Table) -> None:
+    watched = table.watch(1)
+    table.show(1)
+    table.forget(1, watched)
+    assert table.closed == []
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_one_that_was_given_up_is_nobodys(table: Table, resident: bool) -> None:
+    watched = table.watch(1, resident=resident)
+    table.forget(1, watched)
+    assert table.closed == [1]
     table.happened(1, Gone("closed"))
     assert (table.told, table.is_idle) == ([], True)
 

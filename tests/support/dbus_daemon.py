@@ -1,9 +1,10 @@
 """A private dbus-daemon for tests: its own configuration, its socket in a directory of its own."""
 
+import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -64,7 +65,10 @@ class PrivateBus:
         process: the daemon; kill it to see what a lost bus does.
     """
 
-    def __init__(self, directory: Path, policy: str, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, directory: Path, policy: str, limits: Mapping[str, int], prefix: Sequence[str] = ()
+    ) -> None:
+        self._prefix = prefix
         self.socket = directory / "bus"
         self.address = f"unix:path={self.socket}"
         self._config = directory / "bus.conf"
@@ -97,7 +101,13 @@ class PrivateBus:
         self._wait()
 
     def _start(self) -> "subprocess.Popen[str]":
-        command = ["dbus-daemon", f"--config-file={self._config}", "--nofork", "--print-address=1"]
+        command = [
+            *self._prefix,
+            "dbus-daemon",
+            f"--config-file={self._config}",
+            "--nofork",
+            "--print-address=1",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         # The daemon prints its address once it listens.
         if not _stdout(process).readline():
@@ -117,16 +127,26 @@ def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
 
 
 @contextmanager
-def private_bus(*, policy: str = POLICY, limits: Mapping[str, int] | None = None) -> Iterator[PrivateBus]:
+def private_bus(
+    *,
+    policy: str = POLICY,
+    limits: Mapping[str, int] | None = None,
+    owner: int | None = None,
+) -> Iterator[PrivateBus]:
     """Run a dbus-daemon for as long as the block lasts.
 
     Args:
         policy: the <policy> elements; POLICY or STRICT_POLICY.
         limits: <limit> elements by name to set otherwise than SESSION_LIMITS, as
             {"max_replies_per_connection": 128}.
+        owner: the user that it runs as, and lets in beside root; only root can give one.
     """
     with tempfile.TemporaryDirectory(prefix="guestmux-bus-") as directory:
-        bus = PrivateBus(Path(directory), policy, {**SESSION_LIMITS, **(limits or {})})
+        prefix: list[str] = []
+        if owner is not None:
+            os.chown(directory, owner, owner)
+            prefix = ["setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups", "--"]
+        bus = PrivateBus(Path(directory), policy, {**SESSION_LIMITS, **(limits or {})}, prefix)
         try:
             yield bus
         finally:

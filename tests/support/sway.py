@@ -22,6 +22,7 @@ class Sway:
 
     Attributes:
         environment: the variables by which programs do.
+        variables: others that programs are to have.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,6 +32,7 @@ class Sway:
         self._as_user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
         if os.geteuid() != 0:
             self._as_user = []
+        self.variables: dict[str, str] = {}
         self.process = self._start()
 
     @property
@@ -79,6 +81,7 @@ class Sway:
             "HOME": str(self._directory),
             "SHELL": "/bin/sh",
             **self.environment,
+            **self.variables,
             "WLR_BACKENDS": "headless",
             "WLR_LIBINPUT_NO_DEVICES": "1",
             "WLR_RENDERER": "pixman",
