@@ -38,6 +38,10 @@ SHARED = "guest-get-users"
 """The one command of eventd's own that agents may serve too: without logind (guestmux-qga) it is theirs to answer."""
 
 
+EVENTD_ENDED = "eventd-ended"
+"""Why an agent is gone whose registration was with a run of eventd that is over."""
+
+
 @dataclass(eq=False)
 class Agent:
     """A registered agent.
@@ -279,7 +283,12 @@ def _registered(agent: Agent) -> Emission:
 
 
 def _gone(agent: Agent, reason: str) -> Emission:
-    return "AGENT_GONE", events.AgentGone(session=agent.session, agent=agent.name, reason=reason)
+    return agent_gone(agent.session, agent.name, reason)
+
+
+def agent_gone(session: str, name: str, reason: str) -> Emission:
+    """The event of an agent that is gone."""
+    return "AGENT_GONE", events.AgentGone(session=session, agent=name, reason=reason)
 
 
 Key = TypeVar("Key")

@@ -154,6 +154,20 @@ class Claims:
             if standing := self._standings.get((agent.session, what)):
                 standing.claims.pop(agent.name, None)
 
+    def restore(
+        self, session_id: str, what: What, how: Literal["confirmed", "unconfirmed", "claimed"]
+    ) -> None:
+        """Take in what the last run of eventd told to be so.
+
+        Args:
+            session_id: of a session.
+            what: is so.
+            how: by logind's word, because logind was asked to, or on the word of agents, who have to say it again.
+        """
+        standing = self._standing(session_id, what)
+        standing.told, standing.asked = how == "claimed", how == "unconfirmed"
+        standing.ever = how == "confirmed"
+
     def close(self) -> None:
         """Tell what waits to be told: eventd ends."""
         for (session_id, _what), standing in self._standings.items():

@@ -45,6 +45,7 @@ from guestmux_eventd.package_source import PackageSource
 from guestmux_eventd.policy import Policy
 from guestmux_eventd.power_source import DELIVERY_PATIENCE, PowerSource
 from guestmux_eventd.privacy import Privacy, whose_in
+from guestmux_eventd.resumption import resume
 from guestmux_eventd.router import Router
 from guestmux_eventd.sent_record import SentRecord
 from guestmux_eventd.session_table import Emission, SessionTable
@@ -66,6 +67,11 @@ from guestmux_transport.port import Port, open_port
 
 MACHINE_ID = Path("/etc/machine-id")
 """See machine-id(5)."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""See random(4). The service's sandbox hides it; its unit has it in BOOT_VARIABLE."""
+
+BOOT_VARIABLE = "GUESTMUX_BOOT_ID"
 
 BUS_RETRY = 0.5
 """Seconds between the first attempts to reach the bus again."""
@@ -146,6 +152,7 @@ class Daemon:
         ports = [(port, open_port(port.parsed_address())) for port in self._config.port]
         try:
             await self._history.start()
+            self._publish(resume(self._history.told, self._sessions, self._claims))
             async with anyio.create_task_group() as tasks:
                 for config, port in ports:
                     tasks.start_soon(self._serve_port, config, port)
@@ -287,13 +294,22 @@ def open_journal(config: Config) -> Journal | None:
     if not config.journal or not directory:
         return None
     bounds = Bounds(config.journal_events, config.journal_bytes, config.journal_days * 86_400)
-    return Journal(JournalPlace(Path(directory), machine_id(), bounds, time.time))
+    return Journal(JournalPlace(Path(directory), machine_id(), bounds, time.time), boot=boot_id())
 
 
 def machine_id() -> str:
     """What tells this machine from its clones; empty where it has no such thing."""
+    return _id_in(MACHINE_ID)
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from others; empty where that is not known."""
+    return os.environ.get(BOOT_VARIABLE) or _id_in(BOOT_ID).replace("-", "")
+
+
+def _id_in(path: Path) -> str:
     try:
-        return MACHINE_ID.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -19,6 +19,7 @@ from guestmux_eventd.journal.store import Item
 from guestmux_eventd.position import Kept, Plan, Since, left_behind, plan
 from guestmux_eventd.refusal import CommandFailure
 from guestmux_eventd.token_bucket import TokenBucket
+from guestmux_eventd.told import Told
 
 READ_SECONDS = 30.0
 """For the disk when a host reads from it. It hears what is in memory then, and that the rest is lost."""
@@ -71,6 +72,11 @@ class EventHistory:
         """What is wrong with the journal."""
         return self._journal.fault if self._journal else None
 
+    @property
+    def told(self) -> Told:
+        """What hosts were told that still holds; nothing where there is no journal."""
+        return self._journal.told if self._journal else Told()
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Have `changed` called when `state` has changed."""
         self._watchers.append(changed)
@@ -82,7 +88,7 @@ class EventHistory:
             first = await self._journal.start(self.log.epoch)
             self.log.begin(self.log.epoch, first)
             self._runs = (Run(self.log.epoch, first, None, first - 1),)
-            self.log.store_in(self._journal)
+            self.log.store_in(self._journal, self._journal.told)
 
     async def close(self) -> None:
         """End the journal cleanly."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from guestmux_eventd.told import Change, Told
 from guestmux_protocol.events import EVERY_ONE
 from guestmux_protocol.json_text import encode
 from guestmux_protocol.messages import event_line
@@ -30,16 +31,18 @@ class Entry:
         name: its name.
         data: its data, JSON text in ASCII without a newline.
         time: microseconds since the epoch.
+        change: what it changes in what hosts were told that still holds; None: nothing.
         size: bytes, as they are counted against the log's bound.
     """
 
-    __slots__ = ("data", "name", "seq", "size", "time")
+    __slots__ = ("change", "data", "name", "seq", "size", "time")
 
-    def __init__(self, seq: int, name: str, data: bytes, time: int) -> None:
+    def __init__(self, seq: int, name: str, data: bytes, time: int, change: Change | None = None) -> None:
         self.seq = seq
         self.name = name
         self.data = data
         self.time = time
+        self.change = change
         self.size = len(data) + len(name) + LINE_BYTES
 
     def with_member(self, member: bytes) -> Entry:
@@ -85,6 +88,7 @@ class EventLog:
         self._entries: dict[int, Entry] = {}
         self._listeners: list[Callable[[], None]] = []
         self._store: Store | None = None
+        self._told: Told | None = None
         self.begin(epoch, 1)
 
     def __repr__(self) -> str:
@@ -105,9 +109,10 @@ class EventLog:
             self._bytes, self.first = 0, first
         self.last = first - 1
 
-    def store_in(self, store: Store) -> None:
-        """Have the events of EVERY_ONE stored, too."""
+    def store_in(self, store: Store, told: Told | None = None) -> None:
+        """Have the events of EVERY_ONE stored, too, and what of eventd's own still holds remembered."""
         self._store = store
+        self._told = told
 
     def append(self, name: str, data: dict[str, Any], source: str) -> int:
         """Number an event, keep it, and wake the readers.
@@ -123,23 +128,25 @@ class EventLog:
         Raises:
             JsonError: the data is no JSON.
         """
-        seq = self.append_text(name, encode({"source": source, **data})[1:-1])
+        change = self._told.take(name, data, source) if self._told is not None else None
+        seq = self.append_text(name, encode({"source": source, **data})[1:-1], change)
         self.wake()
         return seq
 
-    def append_text(self, name: str, members: bytes) -> int:
+    def append_text(self, name: str, members: bytes, change: Change | None = None) -> int:
         """Number an event and keep it; the readers are not woken, so that many can be taken in at once.
 
         Args:
             name: the event's name.
             members: the data from its `source` on, JSON text as `Entry.data` without the braces.
+            change: see `Entry`.
 
         Returns:
             its number.
         """
         self.last = seq = self.last + 1
         data = b'%b, "seq": %d, %b}' % (self._head, seq, members)
-        self._entries[seq] = entry = Entry(seq, name, data, int(self._clock() * 1_000_000))
+        self._entries[seq] = entry = Entry(seq, name, data, int(self._clock() * 1_000_000), change)
         self._bytes += entry.size
         if self._store is not None:
             if name in EVERY_ONE:

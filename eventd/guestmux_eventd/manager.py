@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from guestmux_eventd.agent_table import Agent, AgentTable
+from guestmux_eventd.agent_table import EVENTD_ENDED, Agent, AgentTable
 from guestmux_eventd.channels import Channels
 from guestmux_eventd.claims import Claims
 from guestmux_eventd.disclosure import Disclosure
@@ -157,10 +157,11 @@ class Manager:
                 logger.warning("agent '%s' was not told that its session ended: %s", agent.name, error)
 
     def close(self) -> None:
-        """Drop every agent: the bus is gone."""
+        """Drop every agent: the bus is gone, or eventd ends."""
+        reason = EVENTD_ENDED if self._bus.lost_reason is None else "bus-lost"
         for agent in self._agents:
             if agent.session != BACKEND:  # that one is reached without the bus
-                self._drop(agent, "bus-lost")
+                self._drop(agent, reason)
 
     async def _register(self, call: IncomingCall) -> Results:
         path, untrusted_name, untrusted_properties = call.body

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from guestmux_eventd.identity import BACKEND, SYSTEM
 from guestmux_eventd.privacy_rules import BY_DEFAULT, EVERYTHING, KEPT, PrivacyRule
-from guestmux_eventd.session_table import SessionTable
+from guestmux_eventd.session_table import NO_USER, SessionTable
 from guestmux_protocol.patterns import EventFilter
 from guestmux_protocol.registry import EventType
-
-NO_USER: Final = {"user": "", "uid": (1 << 32) - 1}
-"""What stands in a snapshot for what is withheld and cannot be left out; (uid_t)-1 is nobody's."""
 
 _MAX_REMEMBERED = 4096
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from guestmux_protocol import events
 from guestmux_protocol.errors import GuestmuxError
+from guestmux_protocol.events import LogoutReason
 from guestmux_protocol.registry import Data
 from guestmux_protocol.sessions import Session
 
@@ -21,6 +22,15 @@ MAX_ENDED = 1024
 
 SILENT_CLASSES = frozenset({"manager", "manager-early", "background", "background-light", "none"})
 """Session classes in which nobody sits: user managers and cron jobs."""
+
+NOBODY: Final = (1 << 32) - 1
+"""(uid_t)-1, which is no user's."""
+
+NO_USER: Final = {"user": "", "uid": NOBODY}
+"""What stands for what is withheld and cannot be left out."""
+
+UNSEEN: Final = "unseen"
+REBOOT: Final = "reboot"
 
 Remembered = TypeVar("Remembered")
 
@@ -71,9 +81,9 @@ class SessionTable:
     def add(self, session: Session) -> list[Emission]:
         """Take in a new session, or a known one's state after the bus was gone."""
         known = self._sessions.get(session.session)
-        if known is not None and (known.uid, known.login_time) != (session.uid, session.login_time):
+        if known is not None and _is_another(known, session):
             # A logind that lost its state gives ids anew.
-            return [*self.remove(session.session), *self.add(session)]
+            return [*self.remove(session.session, UNSEEN), *self.add(session)]
         if known is not None:
             changes = {name: getattr(session, name) for name in session.__struct_fields__}
             return self.change(session.session, changes)
@@ -87,19 +97,39 @@ class SessionTable:
             emissions.append(("SESSION_IDLE", events.SessionIdle(**session_ref(session), idle=True)))
         return emissions
 
-    def remove(self, session_id: str) -> list[Emission]:
-        """A session ended."""
+    def restore(self, session: Session, *, unconfirmed: bool = False) -> None:
+        """Take in a session of which the last run of eventd told; nothing is told of what is as it was.
+
+        Args:
+            session: as it was told. Without a `login_time`, and with the uid NOBODY, where that was not told.
+            unconfirmed: whether it was told that logind was asked to lock it.
+        """
+        self._enter(session)
+        if unconfirmed:
+            self._unconfirmed.add(session.session)
+
+    def restore_foreground(self, seat: str, session_id: str) -> None:
+        """Take in which session the last run of eventd told to be in a seat's foreground."""
+        self._foreground[seat] = session_id
+
+    def remove(self, session_id: str, reason: LogoutReason | UnsetType = UNSET) -> list[Emission]:
+        """A session ended.
+
+        Args:
+            session_id: which.
+            reason: why it is told now, where nobody saw it end.
+        """
         session = self._sessions.pop(session_id, None)
         self._unconfirmed.discard(session_id)
         if session is None:
             return []
         self._ended.pop(session_id, None)
         _put(self._ended, session_id, session)
-        return [("SESSION_LOGOUT", events.SessionLogout(**session_ref(session)))]
+        return [("SESSION_LOGOUT", events.SessionLogout(**session_ref(session), reason=reason))]
 
     def keep_only(self, alive: set[str]) -> list[Emission]:
         """End every session that is not among these; after the bus was gone."""
-        return [emission for gone in self._sessions.keys() - alive for emission in self.remove(gone)]
+        return [emission for gone in self._sessions.keys() - alive for emission in self.remove(gone, UNSEEN)]
 
     def change(self, session_id: str, changes: dict[str, Any]) -> list[Emission]:
         """Take over changed members of a session."""
@@ -184,6 +214,12 @@ class SessionTable:
         return [("SESSION_IDLE", events.SessionIdle(**session_ref(after), idle=after.idle))]
 
 
+def _is_another(known: Session, session: Session) -> bool:
+    """Whether two sessions with the same id are not the same, by what is known of the first."""
+    other_user = known.uid not in (NOBODY, session.uid)
+    return other_user or known.login_time not in (0.0, session.login_time)
+
+
 def _put(table: dict[str, Remembered], key: str, value: Remembered) -> None:
     """Remember something, and forget the oldest where there is too much."""
     table[key] = value
@@ -207,4 +243,5 @@ def _login(session: Session) -> events.SessionLogin:
         service=session.service or UNSET,
         remote=session.remote,
         remote_host=session.remote_host or UNSET,
+        login_time=session.login_time or UNSET,
     )

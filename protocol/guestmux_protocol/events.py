@@ -31,11 +31,27 @@ class SessionLogin(SessionRef, frozen=True, kw_only=True):
     service: str | UnsetType = UNSET
     remote: bool = False
     remote_host: str | UnsetType = UNSET
+    login_time: Annotated[
+        float | UnsetType,
+        doc("Seconds since the epoch; long before the event where the session is older than this eventd."),
+    ] = UNSET
+
+
+LogoutReason = Literal["unseen", "reboot"]
+"""Why a session's end is told later than it was."""
 
 
 @event(EVENTS, "SESSION_LOGOUT")
 class SessionLogout(SessionRef, frozen=True, kw_only=True):
     """A session ended."""
+
+    reason: Annotated[
+        LogoutReason | UnsetType,
+        doc(
+            "Only where nobody saw it end, and when that was is not known. unseen: eventd, logind or the bus was away."
+            " reboot: the guest was started anew."
+        ),
+    ] = UNSET
 
 
 @event(EVENTS, "SESSION_ACTIVE")
@@ -114,7 +130,13 @@ class AgentGone(Data, frozen=True, kw_only=True):
 
     session: str
     agent: str
-    reason: Annotated[str, doc("unregistered, disconnected, channel-lost, session-ended or bus-lost.")]
+    reason: Annotated[
+        str,
+        doc(
+            "unregistered, disconnected, channel-lost, session-ended, bus-lost or eventd-ended: said at its end, or at"
+            " its next start where it was killed."
+        ),
+    ]
 
 
 @event(EVENTS, "POWER_SHUTDOWN")

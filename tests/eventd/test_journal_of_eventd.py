@@ -9,10 +9,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from guestmux_eventd.daemon import BOOT_VARIABLE
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import Eventd, running_eventd
 from tests.support.host import RawHost
@@ -99,11 +101,11 @@ async def test_without_a_journal(bus: PrivateBus, logind: StandinLogind, state: 
     assert list(state.iterdir()) == []
 
 
-async def logged_in(eventd: Eventd, logind: StandinLogind, user: str) -> None:
-    """Have a login told, and stored: it is, when it can be read that is only on disk."""
+async def logged_in(eventd: Eventd, logind: StandinLogind, user: str) -> str:
+    """Have a login told, and stored: it is, when it can be read that is only on disk. Returns the session."""
     host = await eventd.qmp_host()
     begun = (await host.ask("guest-event-subscribe", events=["SESSION_LOGIN"]))["return"]
-    await logind.control.login(user, 1000)
+    session = await logind.control.login(user, 1000)
     assert (await host.event("SESSION_LOGIN"))["user"] == user
     await host.ask(
         "guest-event-subscribe",
@@ -112,6 +114,28 @@ async def logged_in(eventd: Eventd, logind: StandinLogind, user: str) -> None:
     )
     assert (await host.event("SESSION_LOGIN"))["user"] == user
     host.close()
+    return session
+
+
+async def told_until(eventd: Eventd, user: str, since: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """All logins and logouts since a position, up to a user's login."""
+    host = await eventd.qmp_host()
+    place = {"epoch": since["epoch"], "seq": since["seq"]}
+    told = [("", await host.ask("guest-event-subscribe", events=["SESSION_LOG*"], since=place))]
+    while (told[-1][0], told[-1][1].get("user")) != ("SESSION_LOGIN", user):
+        message = await host.message()
+        if message["event"] != "EVENTS_LOST":
+            told.append((message["event"], message["data"]))
+    host.close()
+    return told[1:]
+
+
+async def stream_of(eventd: Eventd) -> dict[str, Any]:
+    """What guest-info says of the stream of events."""
+    host = await eventd.qmp_host()
+    stream: dict[str, Any] = (await host.ask("guest-info"))["return"]["events"]
+    host.close()
+    return stream
 
 
 FROM_DISK = "memory-events = 1"
@@ -119,25 +143,55 @@ FROM_DISK = "memory-events = 1"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-async def test_what_was_stored_is_told_again_in_order(
+async def test_each_login_and_logout_is_told_once_over_a_restart(
     bus: PrivateBus, logind: StandinLogind, state: Path, how: signal.Signals
 ) -> None:
     with eventd_with(bus, state, FROM_DISK) as eventd:
-        begun = (await (await eventd.qmp_host()).ask("guest-info"))["return"]["events"]
-        eventd.close_hosts()
+        begun = await stream_of(eventd)
         await logged_in(eventd, logind, "alice")
-        await logged_in(eventd, logind, "bob")
+        session = await logged_in(eventd, logind, "bob")
         eventd.stop(how)
+        await logind.control.logout(session)
+        await logind.control.login("carol", 1000)
         eventd.start()
-        host = await eventd.qmp_host()
-        since = {"epoch": begun["epoch"], "seq": begun["seq"]}
-        reply = await host.ask("guest-event-subscribe", events=["SESSION_LOGIN"], since=since)
-        told = [await host.event("SESSION_LOGIN") for _ in range(4)]
-    # eventd begins a run by telling of the sessions that it finds.
-    assert [event["user"] for event in told] == ["alice", "bob", "alice", "bob"]
-    assert [event["epoch"] == begun["epoch"] for event in told] == [True, True, False, False]
-    assert told[-1]["epoch"] == reply["return"]["epoch"]
-    assert [event["seq"] for event in told] == sorted({event["seq"] for event in told})
+        await logged_in(eventd, logind, "dave")
+        told = await told_until(eventd, "dave", begun)
+    assert [(name, data["user"], data.get("reason")) for name, data in told] == [
+        ("SESSION_LOGIN", "alice", None),
+        ("SESSION_LOGIN", "bob", None),
+        ("SESSION_LOGOUT", "bob", "unseen"),
+        ("SESSION_LOGIN", "carol", None),
+        ("SESSION_LOGIN", "dave", None),
+    ]
+    assert [data["epoch"] == begun["epoch"] for _name, data in told] == [True, True, False, False, False]
+    assert [data["seq"] for _name, data in told] == sorted({data["seq"] for _name, data in told})
+    assert told[3][1]["login-time"] < told[4][1]["login-time"]
+
+
+async def test_a_session_of_before_a_reboot_is_over_and_that_is_told_once(
+    bus: PrivateBus, logind: StandinLogind, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BOOT_VARIABLE, "1")
+    with eventd_with(bus, state, FROM_DISK) as eventd:
+        begun = await stream_of(eventd)
+        session = await logged_in(eventd, logind, "alice")
+        eventd.stop(signal.SIGKILL)
+        await logind.control.logout(session)
+        monkeypatch.setenv(BOOT_VARIABLE, "2")
+        for _ in range(2):
+            eventd.start()
+            await logged_in(eventd, logind, "bob")
+            eventd.stop(signal.SIGKILL)
+        eventd.start()
+        await logged_in(eventd, logind, "carol")
+        told = await told_until(eventd, "carol", begun)
+    assert [(name, data["user"], data.get("reason")) for name, data in told] == [
+        ("SESSION_LOGIN", "alice", None),
+        ("SESSION_LOGOUT", "alice", "reboot"),
+        ("SESSION_LOGIN", "bob", None),
+        ("SESSION_LOGIN", "bob", None),
+        ("SESSION_LOGIN", "carol", None),
+    ]
 
 
 async def test_bytes_that_were_turned_over(bus: PrivateBus, logind: StandinLogind, state: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestmux_eventd.privacy import NO_USER, Privacy, whose_in
+from guestmux_eventd.privacy import Privacy, whose_in
 from guestmux_eventd.privacy_rules import KEPT, NUMBERED, PrivacyError, PrivacyRule, check_privacy
-from guestmux_eventd.session_table import MAX_ENDED, SessionTable
+from guestmux_eventd.session_table import MAX_ENDED, NO_USER, SessionTable
 from guestmux_protocol.events import EVENTS
 from guestmux_protocol.registry import declared_event
 from guestmux_protocol.sessions import Session

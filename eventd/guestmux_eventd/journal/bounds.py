@@ -23,6 +23,12 @@ _CHECKPOINT_SHARE = 8
 _TRANSACTION_SHARE = 16
 """Events of one transaction are one part in so many: with all else that it changes, the log keeps to its share."""
 
+_TOLD_SHARE = 32
+"""What was told and still holds is one part in so many: 80 sessions of the least bound, thousands of the usual one."""
+
+_TOLD_FILL = 2
+"""Pages that its rows take at most, of those that they would fill: SQLite has them two thirds full."""
+
 _ROW_BYTES = 32
 """What stands around name and data in a row: numbers, time, checksum, lengths."""
 
@@ -59,6 +65,16 @@ class Bounds:
         return self.bytes // _CHECKPOINT_SHARE
 
     @property
+    def told_bytes(self) -> int:
+        """Bytes of what was told and still holds."""
+        return self.bytes // _TOLD_SHARE
+
+    @property
+    def told_pages(self) -> int:
+        """Pages that are kept for it."""
+        return self.told_bytes * _TOLD_FILL // PAGE_BYTES
+
+    @property
     def transaction_bytes(self) -> int:
         """Bytes of events that are written at once; a single event that is larger is not kept."""
         return self.bytes // _TRANSACTION_SHARE
@@ -88,7 +104,7 @@ class Pages:
 
     def room_for(self, entries: Sequence[Entry]) -> bool:
         """Whether these events fit into the bound."""
-        return self._used() + pages_for(entries) <= self._bounds.pages
+        return self._used() + self._bounds.told_pages + pages_for(entries) <= self._bounds.pages
 
     def limit(self) -> int:
         """Have SQLite itself keep to the bound; returns how many pages the file is above it, for `shrink`."""

@@ -22,6 +22,7 @@ from guestmux_eventd.journal.runs import MAX_RUNS, RESERVED, Run
 from guestmux_eventd.journal.store import Item
 from guestmux_eventd.journal.writer import JournalWriter
 from guestmux_eventd.position import Kept
+from guestmux_eventd.told import Told
 
 BATCH_SECONDS = 0.05
 """While events gather for a transaction: what a crash can take, and the writes of a disk are 20 a second at most."""
@@ -56,8 +57,10 @@ class Journal:
         place: where it is.
         now: a clock that only goes forward, in seconds.
         batch_seconds: while events gather for a transaction.
+        boot: names the present boot of the machine; empty where it is not known.
 
     Attributes:
+        told: what hosts were told that still holds; from `start` on also what the last run had told.
         changed: called on the loop when `fault` or `collides` has changed.
     """
 
@@ -67,10 +70,12 @@ class Journal:
         *,
         now: Callable[[], float] = time.monotonic,
         batch_seconds: float = BATCH_SECONDS,
+        boot: str = "",
     ) -> None:
+        self.told = Told(boot, place.told_bytes)
         self.changed: Callable[[], object] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._writer = JournalWriter(place, now, self._writer_changed)
+        self._writer = JournalWriter(place, now, self._writer_changed, self.told.rows)
         self._unanswered: JournalFault | None = None
         self._queue = JournalQueue()
         self._batch_seconds = batch_seconds
@@ -114,6 +119,7 @@ class Journal:
         first = 1
         with anyio.move_on_after(BEGIN_SECONDS) as opening:
             first = await self._ordered(self._writer.open)
+            self.told.load(self._writer.told)
         if opening.cancelled_caught:
             self._unanswered = JournalFault("io", "the journal's disk does not answer")
             logger.warning("%s; events are kept in memory until it does", self._unanswered)

@@ -35,6 +35,11 @@ class JournalPlace:
     def __repr__(self) -> str:
         return f"<JournalPlace {self.files.path}>"
 
+    @property
+    def told_bytes(self) -> int:
+        """Room for what hosts were told that still holds."""
+        return self._bounds.told_bytes
+
     def open(self) -> JournalStore:
         """Open the journal; make one where there is none.
 
@@ -71,7 +76,7 @@ class JournalPlace:
         store = JournalStore(self.files, self._connect(), self._bounds, self._clock)
         try:
             # What stands in the few rows that everything hangs on is found out at once.
-            _ = store.machine, store.runs, store.next
+            _ = store.machine, store.runs, store.next, store.told
             store.settle()
         except JournalFault as fault:
             if fault.kind != "full":

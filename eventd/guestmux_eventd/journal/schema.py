@@ -32,6 +32,7 @@ TABLES = (
     """CREATE TABLE event (
         seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL
     )""",
+    "CREATE TABLE told (key TEXT PRIMARY KEY, data BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
 )
 """Each row has a checksum, which SQLite has none of: a bit that the disk turned over must not become an event."""
 

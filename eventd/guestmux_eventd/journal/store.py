@@ -18,7 +18,9 @@ from guestmux_eventd.journal.history import History
 from guestmux_eventd.journal.retention import Retention
 from guestmux_eventd.journal.runs import RESERVED, Run, RunTable
 from guestmux_eventd.journal.schema import check_pages
+from guestmux_eventd.journal.told import ToldTable
 from guestmux_eventd.journal.transactions import lasting_transaction, transaction
+from guestmux_eventd.told import Row
 
 Item = Entry | Gap
 """What is written into the journal and read from it, in the order of the numbers."""
@@ -50,6 +52,7 @@ class JournalStore:
         self._events = EventTable(connection)
         self._gaps = GapTable(connection)
         self._runs = RunTable(connection)
+        self._told = ToldTable(connection)
         self._pages = Pages(connection, files, bounds)
         self._retention = Retention(connection, self._pages, bounds, clock)
         self._run: Run | None = None
@@ -77,6 +80,12 @@ class JournalStore:
             return self._runs.all()
 
     @property
+    def told(self) -> list[Row]:
+        """What hosts were told that still holds, by the events that were stored and by `stand`."""
+        with self._edge():
+            return self._told.all()
+
+    @property
     def next(self) -> int:
         """The number behind all that were ever used, as far as the journal knows: the next run's first."""
         with self._edge():
@@ -87,6 +96,10 @@ class JournalStore:
         """Bring into the file what a crash has left in its log, and the file below a bound that was lowered."""
         with self._edge():
             self._pages.checkpoint()
+            if sum(len(key) + len(data) for key, data in self._told.all()) > self._bounds.told_bytes:
+                # The bound was lowered: the sessions are told again.
+                with transaction(self._connection):
+                    self._told.replace(())
             surplus = self._pages.limit()
             while surplus:
                 self._retention.make_room(())
@@ -152,6 +165,14 @@ class JournalStore:
                 self._retention.make_room([item for item in batch if isinstance(item, Entry)])
                 self._write(batch)
             self._retention.drop_aged()
+
+    def stand(self, rows: Sequence[Row]) -> None:
+        """Write down what hosts were told that still holds, where not all the events are stored that say so."""
+        with self._edge():
+            if dict(self._told.all()) != dict(rows):
+                with transaction(self._connection):
+                    self._told.replace(rows)
+                self._pages.checkpoint_if_due()
 
     def read(self, after: int, upto: int, limit: int) -> list[Item]:
         """The next events with numbers above `after` and up to `upto`, `limit` at most, and the gaps between them.
@@ -224,6 +245,9 @@ class JournalStore:
                     for item in group:
                         assert isinstance(item, Gap)
                         self._gaps.add(item)
+            self._told.change(
+                dict(item.change for item in batch if isinstance(item, Entry) and item.change is not None)
+            )
         self._reached = last_of(batch[-1])
         self._retention.added(sum(isinstance(item, Entry) for item in batch))
         self._pages.checkpoint_if_due()

@@ -11,6 +11,7 @@ from guestmux_eventd.journal.gaps import Gap, Reason
 from guestmux_eventd.journal.opening import JournalPlace
 from guestmux_eventd.journal.runs import Run
 from guestmux_eventd.journal.store import Item, JournalStore, last_of
+from guestmux_eventd.told import Row
 
 MAX_HELD = 32_768
 """Events held while the disk does not take them: half a minute of 1,000 a second. The ring in memory has them, too."""
@@ -31,23 +32,32 @@ class JournalWriter:
         place: where it is.
         now: a clock that only goes forward, in seconds.
         changed: called when `fault` or `collides` has changed.
+        standing: gives what hosts were told that still holds, by all events that there were; from this thread.
 
     Attributes:
         fault: why it cannot be written; None: it can.
         runs: those that are known, the oldest first; nothing before the journal was opened for this run.
         collides: the journal has used numbers of this run already, since it could not be read when the run began; a run
             with this number as its first is needed. 0: all is well.
+        told: what hosts had been told that still held, when the journal was opened.
     """
 
     def __init__(
-        self, place: JournalPlace, now: Callable[[], float], changed: Callable[[], object] = lambda: None
+        self,
+        place: JournalPlace,
+        now: Callable[[], float],
+        changed: Callable[[], object] = lambda: None,
+        standing: Callable[[], list[Row]] = list,
     ) -> None:
         self.fault: JournalFault | None = None
         self.runs: tuple[Run, ...] = ()
         self.collides = 0
+        self.told: list[Row] = []
         self._place = place
         self._now = now
         self._changed = changed
+        self._standing = standing
+        self._standing_unsure = False
         self._store: JournalStore | None = None
         self._run: tuple[str, int] | None = None
         self._begun = False
@@ -72,6 +82,7 @@ class JournalWriter:
         """Open it, and say which number comes next; 1 where it cannot be read."""
         try:
             self._store = self._place.open()
+            self.told = self._store.told
             return self._store.next
         except JournalFault as fault:
             self._failed(fault)
@@ -155,6 +166,9 @@ class JournalWriter:
             self._store.append(self._held)
             self._reached = last_of(self._held[-1])
             self._held, self._held_bytes = [], 0
+        if self._standing_unsure:
+            self._store.stand(self._standing())
+            self._standing_unsure = False
 
     def _begin(self, store: JournalStore, epoch: str, first: int) -> None:
         known = any(run.epoch == epoch for run in store.runs)
@@ -164,7 +178,7 @@ class JournalWriter:
                 "numbers", f"{self._place.files.path}: has numbers up to {store.next - 1} already"
             )
         store.begin(epoch, first, self._reached)
-        self._begun = True
+        self._begun = self._standing_unsure = True
         self.runs = store.runs
 
     def _readable_store(self) -> JournalStore:
@@ -219,10 +233,12 @@ class JournalWriter:
         self._store, self._begun = None, False
 
     def _hold(self, item: Item) -> None:
+        self._standing_unsure |= isinstance(item, Gap)
         if len(self._held) < MAX_HELD and self._held_bytes < MAX_HELD_BYTES:
             self._held.append(item)
             self._held_bytes += 0 if isinstance(item, Gap) else item.size
         else:
+            self._standing_unsure = True
             self._held[-1] = _joined(self._held[-1], item)
 
 
