@@ -10,12 +10,13 @@ from guestmux_protocol.agent_commands import AGENTS
 from guestmux_protocol.clipboard_commands import CLIPBOARD
 from guestmux_protocol.display_commands import DISPLAY
 from guestmux_protocol.events import TITLE, App
+from guestmux_protocol.idle_commands import IDLE
 from guestmux_protocol.inhibit_commands import INHIBIT
 from guestmux_protocol.notification_commands import NOTIFICATIONS, Line
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 from guestmux_protocol.uri_commands import MAX_URI, URIS
 
-SESSION: dict[str, Command] = {**AGENTS, **CLIPBOARD, **DISPLAY, **NOTIFICATIONS, **URIS, **INHIBIT}
+SESSION: dict[str, Command] = {**AGENTS, **CLIPBOARD, **DISPLAY, **NOTIFICATIONS, **URIS, **INHIBIT, **IDLE}
 """The stock agent's commands, by name. An agent registers those that its platform can serve."""
 
 MAX_URIS = 64
@@ -44,20 +45,29 @@ class SessionInfo(Data, frozen=True):
 
 
 class LockState(Data, frozen=True):
-    """Whether the session is locked, as logind's LockedHint says."""
+    """Whether the session is locked: logind's LockedHint says so, or a screensaver of the session does."""
 
     locked: bool
     confirmed: Annotated[bool, doc("False: no screen locker confirmed it in time.")]
+    said_by: Annotated[
+        list[str], doc("Who confirmed it: `logind`, services such as `org.gnome.ScreenSaver`.")
+    ] = []
+    values: Annotated[
+        dict[str, bool] | UnsetType, doc("What each says, where they disagree: whether it is locked.")
+    ] = UNSET
 
 
 @command(SESSION, "session-lock", returns=LockState)
 class SessionLockCommand(Arguments, frozen=True):
-    """Lock the session's screen, through logind, and wait until a screen locker says that it is."""
+    """Lock the session's screen, and wait until a screen locker says that it is.
+
+    It is asked through logind, and where that does not help through the desktop's screensaver service.
+    """
 
 
 @command(SESSION, "session-unlock", returns=LockState)
 class SessionUnlockCommand(Arguments, frozen=True):
-    """Unlock the session's screen, through logind."""
+    """Unlock the session's screen, as session-lock does it; many screen lockers want a password all the same."""
 
 
 @command(SESSION, "session-logout", returns=Data)

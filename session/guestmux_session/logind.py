@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
-
-import anyio
 
 from guestmux_session.provider import ProviderHost
 from guestmux_session.pulse import Pulse
@@ -70,19 +69,25 @@ class LoginSession:
         body = await self._call(PROPERTIES_INTERFACE, "Get", "ss", (SESSION_INTERFACE, name))
         return body[0].value if body and isinstance(body[0], Variant) else None
 
-    async def ask_and_wait(self, member: str, name: str, value: object, seconds: float) -> Any:
-        """Call a method and wait until a property has a value.
+    @asynccontextmanager
+    async def following(self, name: str, changed: Pulse) -> AsyncIterator[Callable[[], Any]]:
+        """Follow a property for as long as a block lasts; gives what tells its value.
 
-        Returns:
-            The property's value then, or when the seconds were over.
+        Args:
+            name: the property's.
+            changed: beaten with each change.
 
         Raises:
-            BusError: logind refused or cannot be reached.
+            BusError: there is none, or logind cannot be reached.
         """
-        pulse = Pulse()
+        value: Any = None
 
-        def on_signal(_signal: Signal) -> None:
-            pulse.beat()
+        def on_signal(signal: Signal) -> None:
+            nonlocal value
+            new = signal.body[1].get(name) if signal.signature == "sa{sv}as" else None
+            if isinstance(new, Variant):
+                value = new.value
+                changed.beat()
 
         handle = await self._bus.add_signal_handler(
             sender=LOGIN_NAME,
@@ -92,19 +97,11 @@ class LoginSession:
             handler=on_signal,
         )
         try:
-            await self.ask(member)
-            return await self._wait_for(pulse, name, value, seconds)
+            # The bus keeps the order: a change that is signalled before this answer is in it.
+            value = await self.get(name)
+            yield lambda: value
         finally:
             self._bus.remove_signal_handler(handle)
-
-    async def _wait_for(self, pulse: Pulse, name: str, value: object, seconds: float) -> Any:
-        ends = anyio.current_time() + seconds
-        changes = pulse.count
-        while (current := await self.get(name)) != value and anyio.current_time() < ends:
-            with anyio.CancelScope(deadline=ends):
-                await pulse.wait_beyond(changes)
-            changes = pulse.count
-        return current
 
     async def _call(
         self, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from guestmux_session.pushed.place import PushPolicy
 
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 ClipboardPolicy = Literal["active", "always", "never"]
 
+IdleSeconds = Annotated[int, Meta(ge=1, le=86_400)]
+"""A day at most; display servers count milliseconds in 32 bits."""
+
 
 class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """Everything that can be set. The defaults are what says least.
@@ -26,11 +30,13 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
         clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
             foreground, always, or never.
+        idle_seconds: without input after which a session is idle, where the desktop does not tell logind.
         pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
     """
 
     titles: bool = False
     clipboard: ClipboardPolicy = "active"
+    idle_seconds: IdleSeconds = 300
     pushed_agents: PushPolicy = "signed"
 
 

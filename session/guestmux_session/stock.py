@@ -73,15 +73,17 @@ class SessionAgent(Agent):
         super().__init__(bus=bus, session=session)
         self._states: dict[str, str] = {}
         self._notify = NotifyFreedesktop(self)
-        self._with_logind = (LockLogind(self), LogoutLogind(self))
         surroundings = SessionSurroundings()
         self._desktop = DesktopProviders(self, surroundings, config)
-        users: list[SessionBusUser] = [self._notify, surroundings, self._desktop.manager]
+        desktop = self._desktop
+        savers = desktop.presence.savers
+        self._with_logind = (LockLogind(self, savers), LogoutLogind(self))
+        users: list[SessionBusUser] = [self._notify, surroundings, desktop.manager, savers]
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
         self._pushed = PushedAgents(user_place(), config.pushed_agents)
-        desktop = self._desktop
-        for part in [*self._verbs, desktop.apps, desktop.clipboard, desktop.outputs, self._pushed]:
+        parts = [desktop.apps, desktop.clipboard, desktop.outputs, desktop.presence.idle, self._pushed]
+        for part in [*self._verbs, *parts]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")
 
@@ -106,6 +108,7 @@ class SessionAgent(Agent):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._session_bus.run)
                 group.start_soon(self._desktop.keep)
+                group.start_soon(self._desktop.presence.keep)
                 group.start_soon(self._pushed.recover)
                 await super().run()
         finally:

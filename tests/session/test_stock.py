@@ -22,11 +22,15 @@ from tests.support.standin_notifications import standin_notifications
 
 pytestmark = pytest.mark.anyio
 
+LOCKED = {"locked": True, "confirmed": True, "said-by": ["logind"]}
+UNLOCKED = {"locked": False, "confirmed": True, "said-by": ["logind"]}
+
 
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no screen locker answers, a test need not wait as a user would."""
     monkeypatch.setattr(LockLogind, "confirm_seconds", 0.05)
+    monkeypatch.setattr(LockLogind, "follow_seconds", 0.02)
 
 
 @pytest.fixture
@@ -51,9 +55,9 @@ async def test_lock_and_unlock_wait_for_the_screen_locker(
 ) -> None:
     async with stock(system_bus, session_bus, running) as manager:
         agent = await manager.agent()
-        assert await manager.call(agent, "session-lock") == {"locked": True, "confirmed": True}
-        assert await manager.call(agent, "session-lock") == {"locked": True, "confirmed": True}
-        assert await manager.call(agent, "session-unlock") == {"locked": False, "confirmed": True}
+        assert await manager.call(agent, "session-lock") == LOCKED
+        assert await manager.call(agent, "session-lock") == LOCKED
+        assert await manager.call(agent, "session-unlock") == UNLOCKED
 
 
 async def test_a_session_without_a_screen_locker_is_not_confirmed(
@@ -88,7 +92,7 @@ async def test_a_slow_screen_locker_is_waited_for(
             # The agent reads the hint when the lock was asked for; a second call comes after that.
             await manager.call(agent, "session-get-info", call_id=2)
             await logind.control.set_locked("c2", locked=True)
-    assert answers == [{"locked": True, "confirmed": True}]
+    assert answers == [LOCKED]
 
 
 async def test_logout_ends_the_session(
@@ -134,7 +138,9 @@ async def test_info_tells_session_user_and_providers(
         "apps": f"{tmp_path}/wayland-0: No such file or directory",
         "clipboard": f"{tmp_path}/wayland-0: No such file or directory",
         "displays": f"{tmp_path}/wayland-0: No such file or directory",
+        "idle": f"{tmp_path}/wayland-0: No such file or directory",
         "info-environment": "ok",
+        "lock": "logind",
         "lock-logind": "ok",
         "logout-logind": "ok",
         "notify-freedesktop": "org.freedesktop.Notifications is not on the bus",
@@ -176,6 +182,7 @@ async def test_everything_there_is_registered_at_once(
             "session-clipboard-upload",
             "session-close-app",
             "session-focus-app",
+            "session-get-idle",
             "session-get-info",
             "session-launch",
             "session-list-apps",

@@ -73,6 +73,13 @@ class DesktopAgent:
                     return data
             await self.manager.changed()
 
+    async def until_claimed(self, what: str, **claims: bool) -> None:
+        """Wait until it has said last that the session is so."""
+        while [entry for entry in self.manager.log if entry[:2] == ("claim", what)][-1:] != [
+            ("claim", what, claims)
+        ]:
+            await self.manager.changed()
+
     async def watched(self) -> None:
         """Have a host subscribe, and wait until the agent follows the session's applications."""
         self.manager.want("APP_*")
@@ -118,9 +125,10 @@ async def desktop_agent(
     *,
     titles: bool = False,
     clipboard: ClipboardPolicy = "active",
+    idle_seconds: int = 300,
 ) -> AsyncIterator[DesktopAgent]:
     """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
-    config = SessionConfig(titles=titles, clipboard=clipboard)
+    config = SessionConfig(titles=titles, clipboard=clipboard, idle_seconds=idle_seconds)
     agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address, config=config)
     async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
         await logind.control.login("alice", os.getuid(), id="c2")

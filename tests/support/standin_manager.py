@@ -198,6 +198,7 @@ class StandinManager:
 
     def _claim(self, call: IncomingCall) -> Results:
         if self.claim_answer is not None:
+            self._note("claim refused")
             raise self.claim_answer
         self._note("claim", *call.body)
         return ()

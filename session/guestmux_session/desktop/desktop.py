@@ -20,14 +20,14 @@ from guestmux_session.desktop.launcher import Launcher
 from guestmux_session.desktop.output_sources import OutputSources
 from guestmux_session.desktop.output_watch import OutputWatch
 from guestmux_session.desktop.outputs import Outputs
+from guestmux_session.desktop.presence import Presence, PresenceHost
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.info_environment import from_logind
-from guestmux_session.provider import ProviderHost
 from guestmux_session.session_config import SessionConfig
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 
 
-class DesktopHost(ProviderHost, AppHost, Protocol):
+class DesktopHost(PresenceHost, AppHost, Protocol):
     """What the desktop needs of its agent."""
 
 
@@ -41,6 +41,7 @@ class DesktopProviders:
 
     Attributes:
         manager: is to be told of the session bus.
+        presence: locks and idleness.
         apps: the commands about applications.
         clipboard: the commands about the clipboards.
         outputs: the commands about displays.
@@ -62,6 +63,7 @@ class DesktopProviders:
         guard = ClipboardGuard(host, config.clipboard)
         self.clipboard = Clipboard(clipboards, self._contents, guard)
         self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard)
+        self.presence = Presence(host, self.displays, self.manager, config.idle_seconds)
         outputs = OutputSources(self.displays)
         self.outputs = Outputs(outputs)
         self._output_watch = OutputWatch(host, outputs)
@@ -71,6 +73,7 @@ class DesktopProviders:
         async with anyio.create_task_group() as group:
             group.start_soon(self._app_watch.run)
             group.start_soon(self._clipboard_watch.run)
+            group.start_soon(self.presence.run)
             group.start_soon(self._output_watch.run)
 
     async def keep(self) -> None:
@@ -82,5 +85,6 @@ class DesktopProviders:
         return {
             self.apps.name: await self.apps.state(),
             self.clipboard.name: await self.clipboard.state(),
+            **await self.presence.states(),
             self.outputs.name: await self.outputs.state(),
         }

@@ -216,12 +216,42 @@ WLR_OUTPUT_CONFIGURATION_HEAD = Interface(
     ),
 )
 
+EXT_IDLE = (
+    Interface(
+        "ext_idle_notifier_v1",
+        requests=(
+            Message("destroy", destroys=True),
+            Message("get_idle_notification", "nuo", "ext_idle_notification_v1"),
+        ),
+    ),
+    Interface(
+        "ext_idle_notification_v1",
+        requests=(Message("destroy", destroys=True),),
+        events=(Message("idled"), Message("resumed")),
+    ),
+)
+"""ext-idle-notify-v1.xml (version 1): the notifier, and a notification."""
+
+KDE_IDLE = (
+    Interface(
+        "org_kde_kwin_idle",
+        requests=(Message("get_idle_timeout", "nou", "org_kde_kwin_idle_timeout"),),
+    ),
+    Interface(
+        "org_kde_kwin_idle_timeout",
+        requests=(Message("release", destroys=True), Message("simulate_user_activity")),
+        events=(Message("idle"), Message("resumed")),
+    ),
+)
+"""idle.xml of plasma-wayland-protocols (version 1), likewise."""
+
 INTERFACES = {
     interface.name: interface
     for interface in (
         *(DISPLAY, REGISTRY, CALLBACK, SEAT, SCREEN, XDG_OUTPUTS, XDG_OUTPUT),
         *(WLR_TOPLEVELS, WLR_TOPLEVEL, EXT_TOPLEVELS, EXT_TOPLEVEL),
         *(*EXT_DATA_CONTROL, *WLR_DATA_CONTROL),
+        *(*EXT_IDLE, *KDE_IDLE),
         *(WLR_OUTPUTS, WLR_OUTPUT, WLR_OUTPUT_MODE, WLR_OUTPUT_CONFIGURATION, WLR_OUTPUT_CONFIGURATION_HEAD),
     )
 }

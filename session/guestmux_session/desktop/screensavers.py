@@ -1,0 +1,114 @@
+"""The screensaver services of a session, followed while somebody wants to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from guestmux_session.desktop.screensaver import ANSWER_SECONDS, KINDS, ScreenSaver
+from guestmux_session.pulse import Pulse
+from guestmux_transport.bus import Bus
+from guestmux_transport.errors import BusError
+
+SETTLE_SECONDS = ANSWER_SECONDS + 1.0
+"""Seconds until all of them have said what they say, or will not."""
+
+
+class ScreenSavers:
+    """All of them. The agent tells it of the session bus.
+
+    Attributes:
+        changed: beaten when one says something else.
+    """
+
+    def __init__(self) -> None:
+        self.changed = Pulse()
+        self._bus: Bus | None = None
+        self._users = 0
+        self._wanted = Pulse()
+        self._savers: list[ScreenSaver] = []
+        self._asked: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<ScreenSavers {self.values} {self._users} users>"
+
+    @property
+    def values(self) -> dict[str, bool]:
+        """What those say that say anything: whether it is active."""
+        return {saver.kind.name: saver.active for saver in self._savers if saver.active is not None}
+
+    @property
+    def running(self) -> list[ScreenSaver]:
+        """Those that can be asked: they have said something."""
+        return [saver for saver in self._savers if saver.active is not None]
+
+    async def attach(self, bus: Bus) -> None:
+        """Use a connection to the session bus."""
+        self._bus = bus
+        self._wanted.beat()
+
+    def detach(self, lack: str) -> None:
+        """There is no connection."""
+        del lack
+        self._bus = None
+        self._wanted.beat()
+        self.changed.beat()
+
+    async def run(self) -> None:
+        """Follow them whenever somebody wants to know; for ever."""
+        while True:
+            if self._users and self._bus is not None:
+                await self._follow_all(self._bus)
+            else:
+                await self._wanted.wait()
+
+    @asynccontextmanager
+    async def followed(self, settle: float = SETTLE_SECONDS) -> AsyncIterator[ScreenSavers]:
+        """Have them followed for as long as a block lasts.
+
+        Args:
+            settle: seconds that they have to say how it is, before the block begins.
+        """
+        self._users += 1
+        self._wanted.beat()
+        try:
+            with anyio.move_on_after(settle):
+                while self._bus is not None and len(self._asked) < len(KINDS):
+                    await self.changed.wait()
+            yield self
+        finally:
+            self._users -= 1
+            self._wanted.beat()
+
+    async def names(self) -> list[str]:
+        """Those that say whether they are active."""
+        async with self.followed():
+            return list(self.values)
+
+    async def _follow_all(self, bus: Bus) -> None:
+        """Follow them until nobody wants to know any more, or there is another session bus."""
+        self._savers = [ScreenSaver(bus, kind, self.changed.beat) for kind in KINDS]
+        async with anyio.create_task_group() as group:
+            for saver in self._savers:
+                group.start_soon(self._follow, saver)
+            while self._users and self._bus is bus:
+                await self._wanted.wait()
+            # Before anything is awaited: who wants to know from now on has to wait for the next.
+            self._savers = []
+            self._asked.clear()
+            group.cancel_scope.cancel()
+        self.changed.beat()
+
+    async def _follow(self, saver: ScreenSaver) -> None:
+        def asked() -> None:
+            self._asked.add(saver.kind.name)
+            self.changed.beat()
+
+        try:
+            await saver.follow(asked)
+        except BusError:
+            # What it said last is not known to hold any more.
+            saver.active = None
+            asked()
