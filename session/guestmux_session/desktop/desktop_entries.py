@@ -28,7 +28,7 @@ FRESH_SECONDS = 10.0
 
 _SUFFIX = ".desktop"
 _GROUP = "[Desktop Entry]"
-_USED = frozenset({"Name", "StartupWMClass", "DBusActivatable", "Type"})
+_USED = frozenset({"Name", "StartupWMClass", "DBusActivatable", "Type", "MimeType"})
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,12 @@ class DesktopEntries:
         self._by_class |= {entry.wm_class.lower(): entry for entry in self._by_id.values() if entry.wm_class}
 
 
+def kinds_of(entry: DesktopEntry) -> frozenset[str]:
+    """The MIME types that an application says it opens, by its file; `x-scheme-handler/…` are URIs' schemes."""
+    text = _text(entry.path) or ""
+    return frozenset(filter(None, _values(text).get("MimeType", "").split(";")))
+
+
 def folders_of(environment: Mapping[str, str]) -> list[Path]:
     """Where desktop files are, the most important folder first (XDG Base Directory Specification)."""
     home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - not the agent's, the session's home
@@ -118,10 +124,8 @@ def _entries(folders: Mapping[Path, int]) -> Iterator[DesktopEntry]:
 
 
 def _read(folder: Path, path: Path) -> DesktopEntry | None:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES).decode(errors="replace")
-    except OSError:
+    text = _text(path)
+    if text is None:
         return None
     values = _values(text)
     # In a folder below, the folder's name is part of the id.
@@ -135,6 +139,14 @@ def _read(folder: Path, path: Path) -> DesktopEntry | None:
         wm_class=values.get("StartupWMClass", "")[:MAX_TEXT],
         activatable=values.get("DBusActivatable") == "true",
     )
+
+
+def _text(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES).decode(errors="replace")
+    except OSError:
+        return None
 
 
 def _values(text: str) -> dict[str, str]:

@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
 
 from guestmux_protocol.session_commands import Launched
 from guestmux_session.desktop.app_units import scope_for
-from guestmux_session.desktop.desktop_entries import DesktopEntries, DesktopEntry
+from guestmux_session.desktop.desktop_entries import DesktopEntries, DesktopEntry, kinds_of
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.errors import CommandError
 from guestmux_session.explained import explained
@@ -78,10 +78,45 @@ class Launcher:
         environment = await self._surroundings.environment(None)
         if not app_id:
             return await self._open(uris, environment)
+        return await self._launched(await self._found(app_id, environment), uris, environment)
+
+    async def open_uri(self, uri: str) -> Literal["gio", "xdg-open"]:
+        """Open a URI with the application that the user has chosen for it; gives what found that.
+
+        Raises:
+            CommandError: it cannot be opened.
+        """
+        environment = await self._surroundings.environment(None)
+        if _tool("gio", environment):
+            await self._run(["gio", "open", uri], "uri-handler", environment)
+            return "gio"
+        if _tool("xdg-open", environment):
+            await self._run(["xdg-open", uri], "uri-handler", environment)
+            return "xdg-open"
+        raise CommandError("neither gio (GLib's tools) nor xdg-open is installed in the guest")
+
+    async def open_with(self, app_id: str, uri: str, scheme: str) -> Literal["dbus", "gio", "gtk-launch"]:
+        """Open a URI with an application that says it is for such URIs; gives who started it.
+
+        Raises:
+            CommandError: it cannot be opened, or is no such application.
+        """
+        environment = await self._surroundings.environment(None)
+        entry = await self._found(app_id, environment)
+        kinds = await anyio.to_thread.run_sync(kinds_of, entry)
+        # Of files it tells by their contents' types, which nobody looks at here.
+        if not (kinds if scheme == "file" else f"x-scheme-handler/{scheme}" in kinds):
+            raise CommandError(f"'{entry.app_id}' does not say that it opens '{scheme[:100]}'")
+        return (await self._launched(entry, [uri], environment)).by
+
+    async def _found(self, app_id: str, environment: Mapping[str, str]) -> DesktopEntry:
         await self._entries.refresh(environment)
         entry = self._entries.get(app_id)
         if entry is None:
             raise CommandError(f"no application '{app_id[:100]}' is installed")
+        return entry
+
+    async def _launched(self, entry: DesktopEntry, uris: list[str], environment: dict[str, str]) -> Launched:
         if entry.activatable and self._manager.bus is not None:
             return await self._activate(entry, uris)
         return await self._start(entry, uris, environment)
