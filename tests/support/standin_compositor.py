@@ -20,6 +20,7 @@ class StandinCompositor:
     Attributes:
         asked: the requests that it got: the object's interface, the request's name, its arguments.
         manager: the client's object of the interface that is offered.
+        version: of that interface.
     """
 
     def __init__(self, interface: Interface) -> None:
@@ -30,6 +31,7 @@ class StandinCompositor:
         self._next = FIRST_SERVER_ID
         self.asked: list[tuple[str, str, list[Any]]] = []
         self.manager = 0
+        self.version = MANAGER_VERSION
 
     def send(self, target: int, event: str, *arguments: Any) -> None:
         """Send an event of an object."""
@@ -74,7 +76,7 @@ class StandinCompositor:
         if request.creates:
             self._objects[arguments[0]] = INTERFACES[request.creates]
         if request.name == "get_registry":
-            self.send(arguments[0], "global", 7, self._offered.name, MANAGER_VERSION)
+            self.send(arguments[0], "global", 7, self._offered.name, self.version)
         elif request.name == "bind":
             self.manager = arguments[3]
             self._objects[self.manager] = self._offered

@@ -8,7 +8,7 @@ import signal
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,11 +21,16 @@ _OPTIONS = ("-nolisten", "tcp", "-screen", "0", "640x480x24", "-noreset")
 class XServer:
     """Xvfb, and how to reach it.
 
+    Args:
+        directory: for its files.
+        command: the server, with its options.
+
     Attributes:
         environment: the variables by which programs do.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: Sequence[str] = ("Xvfb", *_OPTIONS)) -> None:
+        self._command = command
         self._authority = directory / "authority"
         self._cookie = secrets.token_bytes(16)
         self._programs: list[subprocess.Popen[bytes]] = []
@@ -91,9 +96,10 @@ class XServer:
         entry = [b"", b"", b"MIT-MAGIC-COOKIE-1", self._cookie]
         packed = b"".join(struct.pack(">H", len(part)) + part for part in entry)
         self._authority.write_bytes(struct.pack(">H", 65535) + packed)
-        options = ["-auth", str(self._authority), "-displayfd", str(writing), *_OPTIONS]
+        program, *options = self._command
+        options += ["-auth", str(self._authority), "-displayfd", str(writing)]
         process = subprocess.Popen(
-            ["Xvfb", *display, *options],
+            [program, *display, *options],
             pass_fds=[writing],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -101,7 +107,7 @@ class XServer:
         os.close(writing)
         with os.fdopen(reading) as ready:
             self.number = ready.readline().strip()
-        assert self.number, "Xvfb did not start"
+        assert self.number, f"{program} did not start"
         return process
 
     def _end_programs(self) -> None:

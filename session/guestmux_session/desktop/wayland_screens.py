@@ -15,6 +15,9 @@ from guestmux_session.desktop.wayland_connection import Proxy, WaylandConnection
 from guestmux_session.desktop.wayland_protocols import SCREEN, XDG_OUTPUTS
 from guestmux_session.pulse import Pulse
 
+SCALE_STEPS = 120
+"""Steps of a scale between two whole numbers (fractional-scale-v1): what is told are whole pixels."""
+
 _CURRENT = 1
 _VERSION = 3
 """From which on it can be let go; names are xdg-output's."""
@@ -43,7 +46,7 @@ class WaylandScreen:
     def scale(self) -> float:
         """Pixels of the output for one of the desktop."""
         width = self.mode[self.transform % 2]
-        return round(width / self.size[0], 3) if self.size[0] else 1.0
+        return round(width / self.size[0] * SCALE_STEPS) / SCALE_STEPS if self.size[0] else 1.0
 
 
 class WaylandScreens:
