@@ -157,3 +157,17 @@ async def test_one_who_asks_for_it_on_the_root_window(
     await owner.take_all(0, window=owner.root)
     xterm = bare_x.run("xterm")
     await agent.until_told("APP_STARTED", pid=xterm.pid)
+
+
+async def test_one_who_ends_the_agents_connection(agent: DesktopAgent, owner: Owner, bare_x: XServer) -> None:
+    bare_x.manage()
+    await agent.watched()
+    xterm = bare_x.run("xterm")
+    await agent.until_told("APP_FOCUSED", pid=xterm.pid)
+    agent.forget()
+    for _ in range(3):
+        await agent.call("session-clipboard-set", text="owned")
+        await owner.end_owner()
+    other = bare_x.run("xterm")
+    await agent.until_told("APP_STARTED", pid=other.pid)
+    assert [data["pid"] for event, data in agent.told if event != "APP_FOCUSED"] == [other.pid]

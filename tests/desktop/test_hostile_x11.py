@@ -52,6 +52,8 @@ async def test_of_a_thousand_windows_each_start_has_its_exit(
             if number % 2:
                 windows.destroy(windows.open[0])
                 await windows.list()
+        # What comes and goes between two looks is told by nobody.
+        await agent.until_told("APP_STARTED")
         for window in [*windows.open]:
             windows.destroy(window)
             await windows.list()

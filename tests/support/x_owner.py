@@ -14,6 +14,7 @@ PIECE = 4096
 TAKES = 50
 MAX_LONGS = 1 << 20
 _DELETED = 1
+_KILL_CLIENT = 113
 
 
 class Owner:
@@ -64,6 +65,13 @@ class Owner:
         """Take the clipboard."""
         x = self._connection
         x.tell(wire.set_owner(self._atoms["CLIPBOARD"], self._window, wire.CURRENT_TIME))
+        await x.ask(x11.get_input_focus())
+
+    async def end_owner(self) -> None:
+        """Have the server end the connection of who has the clipboard, as any client may (KillClient)."""
+        x = self._connection
+        window = wire.word(await x.ask(wire.get_owner(self._atoms["CLIPBOARD"])), 8)
+        x.tell(x11.request(_KILL_CLIENT, 0, struct.pack("<I", window)))
         await x.ask(x11.get_input_focus())
 
     async def ask(self, number: int, window: int = 0) -> None:

@@ -107,6 +107,19 @@ class AppTable:
             self._focused, self._focus_known = app, True
             self._news.focused(app, window)
 
+    def successor(self) -> AppTable:
+        """An empty one, for what another connection says; `succeed` tells of what is different there."""
+        table = AppTable(self._news)
+        table._focused, table._focus_known = self._focused, self._focus_known
+        return table
+
+    def succeed(self, known: AppTable) -> None:
+        """Tell how what is here differs from what was known before."""
+        for app in [app for app in known._apps if app not in self._apps]:
+            self._news.exited(app)
+        for app in [app for app in self._apps if app not in known._apps]:
+            self._news.started(app, next(iter(self._apps[app].windows)))
+
     def clear(self) -> None:
         """The source knows nothing any more: all of them are gone."""
         for window in [*self._windows]:

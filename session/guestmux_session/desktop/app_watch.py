@@ -104,26 +104,42 @@ class AppWatch:
     async def _follow(self, news: AppNews) -> None:
         """Follow the best source, and the next when it is lost."""
         backoff = Backoff()
-        table = AppTable(news)
-        while True:
-            backoff.attempt()
-            try:
-                await self._follow_one(table, news)
-            except DisplayError as error:
-                self._trouble.tell(f"not followed: {error}", logging.WARNING)
-            finally:
-                self._loaded = None
-            news.silent = False
-            table.clear()
-            await anyio.sleep(backoff.next())
+        known = AppTable(news)
+        try:
+            while True:
+                backoff.attempt()
+                table = known.successor()
+                try:
+                    await self._follow_one(table, known, news)
+                except DisplayError as error:
+                    self._trouble.tell(f"not followed: {error}", logging.WARNING)
+                known = self._still_known(table, known, news)
+                await anyio.sleep(backoff.next())
+        finally:
+            self._loaded = None
 
-    async def _follow_one(self, table: AppTable, news: AppNews) -> None:
+    async def _follow_one(self, table: AppTable, known: AppTable, news: AppNews) -> None:
+        is_first, news.silent = news.silent, True
         async with self._sources.open() as source:
             await source.load(table)
             news.silent = False
+            if not is_first:
+                table.succeed(known)
             self._loaded = source, table
             self._trouble.tell(f"followed by {source.name}")
             await self._follow_on(source, table)
+
+    def _still_known(self, table: AppTable, known: AppTable, news: AppNews) -> AppTable:
+        """What counts until there is another connection.
+
+        The display server may have ended this one and no other, for a flood of some program's: then all goes on.
+        """
+        news.silent = False
+        if self._loaded is None:
+            known.clear()
+            return known
+        self._loaded = None
+        return table
 
     async def _follow_on(self, source: AppSource, table: AppTable) -> None:
         """Follow until the source is lost, or a display server has come where there was none."""

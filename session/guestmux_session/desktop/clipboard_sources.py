@@ -36,7 +36,7 @@ class ClipboardSources:
             async with self._displays.x11() as x11:
                 yield X11Clipboard(x11)
         elif kind == "wayland":
-            async with self._displays.wayland() as wayland:
+            async with self._displays.wayland_data() as wayland:
                 yield _on_wayland(wayland)
         else:
             raise DisplayUnavailable("the session has no display server")

@@ -56,6 +56,7 @@ class Displays:
         self._session_type = session_type
         self._x11 = Shared(self._connect_x11)
         self._wayland = Shared(self._connect_wayland)
+        self._wayland_data = Shared(self._connect_wayland)
 
     def __repr__(self) -> str:
         return f"<Displays {self._x11!r} {self._wayland!r}>"
@@ -84,6 +85,17 @@ class Displays:
             DisplayUnavailable: there is none, or it does not answer.
         """
         return self._wayland.use()
+
+    def wayland_data(self) -> AbstractAsyncContextManager[WaylandConnection]:
+        """Another one, for clipboards alone.
+
+        A program that offers ten thousand formats has the compositor end the connections of all who hear of them
+        (libwayland before 1.23: when some 200 KiB have not been read), and with them everything else on these.
+
+        Raises:
+            DisplayUnavailable: as `wayland`.
+        """
+        return self._wayland_data.use()
 
     async def _connect_x11(self) -> X11Connection:
         environment = (await self.find()).environment

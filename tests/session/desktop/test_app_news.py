@@ -12,6 +12,7 @@ from guestmux_session.desktop.app_news import MANY, AppNews, Item
 from guestmux_session.desktop.app_table import AppRef, AppTable
 
 EDITOR, TERMINAL = AppRef("editor", "Editor", 1), AppRef("terminal", "Terminal", 2)
+BROWSER = AppRef("browser", "Browser", 3)
 
 
 def taken(news: AppNews) -> list[Item]:
@@ -70,6 +71,25 @@ def test_what_ran_before_has_not_started_but_exits() -> None:
     news.silent = False
     table.clear()
     assert kinds(news) == [("exited", EDITOR)]
+
+
+def test_another_connection_tells_what_is_different() -> None:
+    news = AppNews()
+    known = AppTable(news)
+    known.opened(1, EDITOR)
+    known.opened(2, TERMINAL)
+    known.focus(1)
+    taken(news)
+    table = known.successor()
+    news.silent = True
+    table.opened("a", EDITOR)
+    table.opened("b", BROWSER)
+    table.focus("a")
+    news.silent = False
+    table.succeed(known)
+    assert kinds(news) == [("exited", TERMINAL), ("started", BROWSER)]
+    table.closed("a")
+    assert kinds(news) == [("exited", EDITOR), ("focused", None)]
 
 
 def test_who_came_and_went_while_nobody_listened_is_left_out() -> None:
