@@ -6,29 +6,28 @@ A window says what it calls itself; which application that is, and how people ca
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from guestmux_session.desktop.desktop_file import (
+    MAX_TEXT,
+    SUFFIX,
+    DesktopFile,
+    desktop_files,
+    folders_of,
+    read_text,
+    values_of,
+)
 from guestmux_session.desktop.texts import one_line
 
-MAX_ENTRIES = 4096
-"""Desktop files that are read: ten times a well-filled desktop's."""
-
-MAX_FILE_BYTES = 256 * 1024
-"""Bytes of one: those with all translations have some 50 KiB."""
-
-MAX_TEXT = 256
-"""Characters of an id or a name."""
+__all__ = ["MAX_TEXT", "DesktopEntries", "DesktopEntry", "kinds_of"]
 
 FRESH_SECONDS = 10.0
 """Seconds within which the folders are not looked at again."""
 
-_SUFFIX = ".desktop"
-_GROUP = "[Desktop Entry]"
-_USED = frozenset({"Name", "StartupWMClass", "DBusActivatable", "Type", "MimeType"})
+_USED = frozenset({"Name", "StartupWMClass", "DBusActivatable", "Type"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class DesktopEntries:
 
     def get(self, app_id: str) -> DesktopEntry | None:
         """An application by its id, with `.desktop` or without."""
-        return self._by_id.get(app_id.removesuffix(_SUFFIX))
+        return self._by_id.get(app_id.removesuffix(SUFFIX))
 
     def of_window(self, *names: str) -> DesktopEntry | None:
         """The application of a window that calls itself so, the best name first.
@@ -90,76 +89,28 @@ class DesktopEntries:
             return
         self._folders = found
         self._by_id = {}
-        for entry in _entries(found):
+        for file in desktop_files(found, _USED):
             # The user's folder comes first, and hides what is installed for all under the same id.
-            self._by_id.setdefault(entry.app_id, entry)
+            self._by_id.setdefault(file.app_id, _entry(file))
         self._by_class = {name: entry for entry in self._by_id.values() for name in _loose_names(entry)}
         self._by_class |= {entry.wm_class.lower(): entry for entry in self._by_id.values() if entry.wm_class}
 
 
 def kinds_of(entry: DesktopEntry) -> frozenset[str]:
     """The MIME types that an application says it opens, by its file; `x-scheme-handler/…` are URIs' schemes."""
-    text = _text(entry.path) or ""
-    return frozenset(filter(None, _values(text).get("MimeType", "").split(";")))
+    told = values_of(read_text(entry.path), {"MimeType"})
+    return frozenset(filter(None, told.get("MimeType", "").split(";")))
 
 
-def folders_of(environment: Mapping[str, str]) -> list[Path]:
-    """Where desktop files are, the most important folder first (XDG Base Directory Specification)."""
-    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - not the agent's, the session's home
-    own = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
-    shared = environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return [Path(folder, "applications") for folder in [own, *shared.split(":")] if folder.startswith("/")]
-
-
-def _entries(folders: Mapping[Path, int]) -> Iterator[DesktopEntry]:
-    count = 0
-    for folder in folders:
-        for path in sorted(folder.rglob(f"*{_SUFFIX}")):
-            count += 1
-            if count > MAX_ENTRIES:
-                return
-            entry = _read(folder, path)
-            if entry is not None:
-                yield entry
-
-
-def _read(folder: Path, path: Path) -> DesktopEntry | None:
-    text = _text(path)
-    if text is None:
-        return None
-    values = _values(text)
-    # In a folder below, the folder's name is part of the id.
-    app_id = "-".join(path.relative_to(folder).parts).removesuffix(_SUFFIX)
-    if values.get("Type") != "Application" or one_line(app_id, MAX_TEXT) != app_id:
-        return None
+def _entry(file: DesktopFile) -> DesktopEntry:
+    values = file.values
     return DesktopEntry(
-        app_id=app_id,
-        path=path,
-        name=one_line(values.get("Name") or app_id, MAX_TEXT),
+        app_id=file.app_id,
+        path=file.path,
+        name=one_line(values.get("Name") or file.app_id, MAX_TEXT),
         wm_class=values.get("StartupWMClass", "")[:MAX_TEXT],
         activatable=values.get("DBusActivatable") == "true",
     )
-
-
-def _text(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES).decode(errors="replace")
-    except OSError:
-        return None
-
-
-def _values(text: str) -> dict[str, str]:
-    """Of the main group those that are used here."""
-    _, _, rest = f"\n{text}".partition(f"\n{_GROUP}\n")
-    values: dict[str, str] = {}
-    for line in rest.split("\n"):
-        if line.startswith("["):
-            break
-        name, equals, value = line.partition("=")
-        if equals and name.strip() in _USED:
-            values.setdefault(name.strip(), value.strip())
-    return values
 
 
 def _loose_names(entry: DesktopEntry) -> set[str]:

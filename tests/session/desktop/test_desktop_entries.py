@@ -1,11 +1,13 @@
 """Desktop files, from which a window's application is told."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from guestmux_session.desktop import desktop_entries
-from guestmux_session.desktop.desktop_entries import DesktopEntries, folders_of
+from guestmux_session.desktop.desktop_entries import DesktopEntries
+from guestmux_session.desktop.desktop_file import folders_of
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +102,13 @@ def test_where_they_are() -> None:
         Path("/usr/share/applications"),
     ]
     assert folders_of({"HOME": "/h", "XDG_DATA_DIRS": "relative:/a"})[1:] == [Path("/a/applications")]
+
+
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    put(tmp_path, "a.desktop", EDITOR)
+    os.mkfifo(tmp_path / "applications" / "b.desktop")
+    (tmp_path / "applications" / "c.desktop").symlink_to("/dev/zero")
+    entries = await read(DesktopEntries(), tmp_path)
+    assert entries.get("a")
+    assert not entries.get("b")
+    assert not entries.get("c")
