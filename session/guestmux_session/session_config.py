@@ -22,6 +22,9 @@ ClipboardPolicy = Literal["active", "always", "never"]
 IdleSeconds = Annotated[int, Meta(ge=1, le=86_400)]
 """A day at most; display servers count milliseconds in 32 bits."""
 
+UriScheme = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*)$", max_length=64)]
+"""As RFC 3986 has them, in lower case and without the colon; `*` is any."""
+
 
 class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """Everything that can be set. The defaults are what says least.
@@ -30,19 +33,21 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
         clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
             foreground, always, or never.
+        uri_schemes: of which URIs hosts may have opened by session-open-uri.
         idle_seconds: without input after which a session is idle, where the desktop does not tell logind.
         pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
     """
 
     titles: bool = False
     clipboard: ClipboardPolicy = "active"
+    uri_schemes: tuple[UriScheme, ...] = ("http", "https", "mailto")
     idle_seconds: IdleSeconds = 300
     pushed_agents: PushPolicy = "signed"
 
 
 DEFAULTS = SessionConfig()
 
-NOTHING = SessionConfig(clipboard="never", pushed_agents="never")
+NOTHING = SessionConfig(clipboard="never", uri_schemes=(), pushed_agents="never")
 """What a file that cannot be read allows."""
 
 

@@ -82,7 +82,7 @@ class SessionAgent(Agent):
         self._session_bus = SessionBus(session_bus or session_bus_address(), users)
         self._verbs = session_verbs(surroundings)
         self._pushed = PushedAgents(user_place(), config.pushed_agents)
-        parts = [desktop.apps, desktop.clipboard, desktop.outputs, desktop.presence.idle, self._pushed]
+        parts = [*desktop.parts, self._pushed]
         for part in [*self._verbs, *parts]:
             self.provide(part)
         self.settle(InfoEnvironment(self), "")

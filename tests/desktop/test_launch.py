@@ -41,16 +41,37 @@ async def test_an_installed_application(x: XServer, system_bus: PrivateBus, sess
 async def test_a_uri_goes_to_whom_the_user_chose(
     x: XServer, system_bus: PrivateBus, session_bus: PrivateBus, tmp_path: Path
 ) -> None:
-    opened = tmp_path / "opened"
-    applications = tmp_path / "applications"
-    applications.mkdir()
-    (applications / "handler.desktop").write_text(HANDLER.format(path=opened))
-    (tmp_path / "mimeapps.list").write_text(DEFAULTS)
+    opened = _install_handler(tmp_path)
     async with desktop_agent(system_bus, session_bus) as agent:
         await agent.watched()
         await agent.call("session-launch", uris=["guestmux-test:$(echo --evil)"])
         await agent.until_told("APP_STARTED", app_id="handler")
     assert opened.read_text() == "guestmux-test:$(echo --evil)\n"
+
+
+async def test_a_host_opens_a_uri(
+    x: XServer, system_bus: PrivateBus, session_bus: PrivateBus, tmp_path: Path
+) -> None:
+    opened = _install_handler(tmp_path)
+    async with desktop_agent(system_bus, session_bus, uri_schemes=("guestmux-test",)) as agent:
+        await agent.watched()
+        answer = await agent.call("session-open-uri", uri="guestmux-test:$(id)`id`")
+        await agent.until_told("APP_STARTED", app_id="handler")
+        assert answer == {"by": "gio", "confirmed": True}
+        assert opened.read_text() == "guestmux-test:$(id)`id`\n"
+        await agent.call("session-open-uri", uri="guestmux-test:2", app_id="handler.desktop")
+        with pytest.raises(CallError, match="does not say that it opens 'guestmux-test'"):
+            await agent.call("session-open-uri", uri="guestmux-test:2", app_id="debian-xterm")
+
+
+async def test_a_uri_that_hosts_may_not_have_opened(
+    x: XServer, system_bus: PrivateBus, session_bus: PrivateBus, tmp_path: Path
+) -> None:
+    opened = _install_handler(tmp_path)
+    async with desktop_agent(system_bus, session_bus) as agent:
+        with pytest.raises(CallError, match="hosts may not have 'guestmux-test' opened"):
+            await agent.call("session-open-uri", uri="guestmux-test:1")
+    assert not opened.exists()
 
 
 async def test_what_is_started_has_a_scope_of_its_own(
@@ -85,3 +106,13 @@ async def test_what_cannot_be_started(
     async with desktop_agent(system_bus, session_bus) as agent:
         with pytest.raises(CallError, match=error):
             await agent.call("session-launch", **arguments)
+
+
+def _install_handler(folder: Path) -> Path:
+    """Install an application for URIs of a scheme; gives the file that it writes them to."""
+    opened = folder / "opened"
+    applications = folder / "applications"
+    applications.mkdir()
+    (applications / "handler.desktop").write_text(HANDLER.format(path=opened))
+    (folder / "mimeapps.list").write_text(DEFAULTS)
+    return opened

@@ -191,6 +191,7 @@ async def test_everything_there_is_registered_at_once(
             "session-logout",
             "session-notify",
             "session-notify-close",
+            "session-open-uri",
             "session-set-displays",
             "session-unlock",
         }

@@ -126,9 +126,12 @@ async def desktop_agent(
     titles: bool = False,
     clipboard: ClipboardPolicy = "active",
     idle_seconds: int = 300,
+    uri_schemes: tuple[str, ...] = (),
 ) -> AsyncIterator[DesktopAgent]:
     """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
-    config = SessionConfig(titles=titles, clipboard=clipboard, idle_seconds=idle_seconds)
+    config = SessionConfig(
+        titles=titles, clipboard=clipboard, idle_seconds=idle_seconds, uri_schemes=uri_schemes
+    )
     agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address, config=config)
     async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
         await logind.control.login("alice", os.getuid(), id="c2")

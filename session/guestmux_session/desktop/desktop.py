@@ -17,6 +17,7 @@ from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.held_contents import HeldContents
 from guestmux_session.desktop.launcher import Launcher
+from guestmux_session.desktop.open_uri import OpenUri
 from guestmux_session.desktop.output_sources import OutputSources
 from guestmux_session.desktop.output_watch import OutputWatch
 from guestmux_session.desktop.outputs import Outputs
@@ -45,6 +46,7 @@ class DesktopProviders:
         apps: the commands about applications.
         clipboard: the commands about the clipboards.
         outputs: the commands about displays.
+        uris: the command that opens URIs.
     """
 
     def __init__(self, host: DesktopHost, surroundings: SessionSurroundings, config: SessionConfig) -> None:
@@ -58,6 +60,7 @@ class DesktopProviders:
         self._app_watch = AppWatch(host, sources, titles=config.titles)
         launcher = Launcher(surroundings, self.manager, entries)
         self.apps = Apps(self._app_watch, launcher, titles=config.titles)
+        self.uris = OpenUri(launcher, self.manager, config.uri_schemes)
         clipboards = ClipboardSources(self.displays)
         self._contents = HeldContents(clipboards)
         guard = ClipboardGuard(host, config.clipboard)
@@ -67,6 +70,11 @@ class DesktopProviders:
         outputs = OutputSources(self.displays)
         self.outputs = Outputs(outputs)
         self._output_watch = OutputWatch(host, outputs)
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """Whose commands are served, whatever the desktop is."""
+        return self.apps, self.clipboard, self.outputs, self.presence.idle, self.uris
 
     async def run(self) -> None:
         """Watch what hosts want to know of, for as long as the agent is registered."""

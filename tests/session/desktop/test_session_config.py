@@ -19,7 +19,25 @@ def test_titles_can_be_allowed(tmp_path: Path) -> None:
     assert read_session_config(path) == SessionConfig(titles=True)
 
 
-@pytest.mark.parametrize("text", ["titles = ", "titles = 'yes'", "titels = true", "titles = true\n\xff"])
+@pytest.mark.parametrize("schemes", [["file", "x-guestmux+1.0"], ["*"], []])
+def test_schemes_can_be_chosen(tmp_path: Path, schemes: list[str]) -> None:
+    path = tmp_path / "file"
+    path.write_text(f"uri-schemes = {schemes}\n")
+    assert read_session_config(path) == SessionConfig(uri_schemes=tuple(schemes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "titles = ",
+        "titles = 'yes'",
+        "titels = true",
+        "titles = true\n\xff",
+        "uri-schemes = ['http:']",
+        "uri-schemes = ['HTTP']",
+        "uri-schemes = 'http'",
+    ],
+)
 def test_what_is_written_wrongly_allows_nothing(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
