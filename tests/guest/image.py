@@ -19,6 +19,7 @@ PACKAGES = (
     "dbus-user-session",  # a session bus in user@.service, as on every Debian desktop
     "libpam-systemd",
     "login",
+    "openssh-client",  # signatures of pushed agents
     "passwd",
     "polkitd",  # without it logind refuses every unprivileged inhibitor
     "procps",

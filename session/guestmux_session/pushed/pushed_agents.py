@@ -6,6 +6,7 @@ import logging
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
@@ -110,10 +111,13 @@ class PushedAgents:
             )
             wanted = 0 if unchanged else manifest.size
             await stream.accept(AgentInstallOpened(wanted=wanted, former=result.former, signer=result.signer))
+            signature = asked.signature if isinstance(asked.signature, str) else ""
             if unchanged:
+                await run_sync(folder.sign_anew, manifest.version, signature, signer)
                 session = await self._trial.start(manifest, self._units.start)
             else:
-                await self._receive(folder, manifest, asked, signer, stream)
+                new = await _received(folder, manifest, stream)
+                await run_sync(folder.adopt, new, manifest.version, text, signature, signer)
                 session = await self._trial.run(folder, manifest)
         logger.info(
             *("agent '%s' %s was installed by %s%s", manifest.name, manifest.version, stream.port),
@@ -191,30 +195,22 @@ class PushedAgents:
                 await self._trial.go_back(folder)
             yield
 
-    async def _receive(
-        self,
-        folder: AgentFolder,
-        manifest: AgentManifest,
-        asked: AgentInstall,
-        signer: str,
-        stream: ServedStream,
-    ) -> None:
-        """Take the files, and make a version of them."""
-        signature = asked.signature if isinstance(asked.signature, str) else ""
-        new = await run_sync(folder.begin)
-        unpacker = Unpacker(new / FILES, manifest)
-        try:
-            while True:
-                try:
-                    data = await stream.receive(PIECE_BYTES)
-                except anyio.EndOfStream:
-                    break
-                await run_sync(unpacker.write, data)
-            await run_sync(unpacker.finish)
-            text = asked.manifest.encode()
-            await run_sync(folder.adopt, new, manifest.version, text, signature, signer)
-        finally:
-            unpacker.close()
+
+async def _received(folder: AgentFolder, manifest: AgentManifest, stream: ServedStream) -> Path:
+    """Take the files; gives the new folder that has them, whole and on the disk."""
+    new = await run_sync(folder.begin)
+    unpacker = Unpacker(new / FILES, manifest)
+    try:
+        while True:
+            try:
+                data = await stream.receive(PIECE_BYTES)
+            except anyio.EndOfStream:
+                break
+            await run_sync(unpacker.write, data)
+        await run_sync(unpacker.finish)
+    finally:
+        unpacker.close()
+    return new
 
 
 def _checked(asked: AgentInstall, text: bytes) -> AgentManifest:

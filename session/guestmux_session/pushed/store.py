@@ -117,11 +117,8 @@ class AgentFolder:
             raise CommandError(f"the installed '{self.name}': {error}") from error
 
     def signature(self, version: str) -> str:
-        """A version's signature; empty where there is none."""
-        try:
-            return (self._path / version / SIGNATURE).read_text()
-        except FileNotFoundError:
-            return ""
+        """A version's signature; empty where it has none."""
+        return (self._path / version / SIGNATURE).read_text()
 
     def record(self, version: str) -> Record:
         """What was noted of its installation; little where somebody has changed it."""
@@ -141,11 +138,8 @@ class AgentFolder:
 
     def adopt(self, new: Path, version: str, text: bytes, signature: str, signer: str) -> None:
         """Make a version of what has come; whole on the disk, or not at all."""
-        record = Record(time.time(), signer)
         _write(new / MANIFEST, text)
-        _write(new / _RECORD, msgspec.json.encode(record))
-        if signature:
-            _write(new / SIGNATURE, signature.encode())
+        self._note(new, signature, signer)
         new.chmod(0o755)
         _sync(new)
         target = self._path / version
@@ -154,6 +148,10 @@ class AgentFolder:
             shutil.rmtree(target)
         new.rename(target)
         _sync(self._path)
+
+    def sign_anew(self, version: str, signature: str, signer: str) -> None:
+        """The same version was signed once more, by another key perhaps."""
+        self._note(self._path / version, signature, signer)
 
     def begin_trial(self, version: str) -> None:
         """Let a version be the current one, until it is known whether it stays."""
@@ -181,6 +179,10 @@ class AgentFolder:
         """Remove the agent."""
         if self._path.exists():
             shutil.rmtree(self._path)
+
+    def _note(self, version: Path, signature: str, signer: str) -> None:
+        _write(version / _RECORD, msgspec.json.encode(Record(time.time(), signer)))
+        _write(version / SIGNATURE, signature.encode())
 
     def _lock(self, descriptor: int) -> None:
         try:
@@ -212,10 +214,13 @@ def agent_names(root: Path) -> list[str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    """Write a file, whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _sync(folder: Path) -> None:

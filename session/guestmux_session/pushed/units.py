@@ -78,7 +78,7 @@ class Units:
 
     def last_words(self, name: str, since: float, lines: int) -> str:
         """What it has written since a time, in seconds since the epoch; nothing where that cannot be read."""
-        command = [*self.log_command(name, lines), "--output=cat", f"--since=@{since:.0f}"]
+        command = [*self.log_command(name, lines), "--output=cat", f"--since=@{int(since)}"]
         try:
             return self._run(command)[-MAX_TEXT:].strip()
         except CommandError:
