@@ -16,6 +16,7 @@ from benchmarks import (
     agents,
     calls,
     channel,
+    desktop,
     events,
     idle,
     journal,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "streams": streams.run,
     "stream-latency": stream_latency.run,
     "agents": agents.run,
+    "desktop": desktop.run,
 }
 
 LEGEND = (
