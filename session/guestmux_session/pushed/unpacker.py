@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -92,6 +91,9 @@ class _OpenFile:
     """
 
     def __init__(self, path: Path, file: BundleFile) -> None:
+        # OpenSSL takes 3.5 MB, which no agent is to hold for nothing.
+        import hashlib
+
         self.path = file.path
         self.left = file.size
         self._wanted = file.sha256
