@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.hearing import Hearing, Place
+from tests.chaos.stored import Tails
 
 REGISTERED, GONE = "AGENT_REGISTERED", "AGENT_GONE"
 
@@ -73,19 +74,26 @@ def check_claims(hearing: Hearing, logs: Iterable[Emitted], *, lasting: bool) ->
             _check_taken(hearing, log)
 
 
-def check_agents(hearing: Hearing) -> None:
-    """Complain of an agent that is gone without having come; each run of eventd begins with none."""
-    present: dict[int, set[str]] = {}
+def check_agents(hearing: Hearing, tails: Tails) -> None:
+    """Complain of an agent that is gone and was not there, or comes back without having gone, or stays to the end."""
+    run, present, kept, came = -1, set[str](), set[str](), set[str]()
     for place, said in sorted(hearing.said.items()):
-        here = present.setdefault(place[0], set())
-        agent = said.data.get("agent", "")
+        if place[0] > run:
+            # The next run knows what was stored.
+            run, present, came = place[0], set(kept), set()
+        agent, stored = said.data.get("agent", ""), not tails.has(place[1])
         if said.name == REGISTERED:
-            here.add(agent)
-        elif said.name == GONE and agent not in here:
-            if not hearing.broken((place[0], 0), place) and hearing.begin < (place[0], 0):
-                hearing.complain(f"event {place[1]}: {agent} is gone, and never came", said.at)
+            if agent in present - came:
+                hearing.complain(f"event {place[1]}: {agent} is back, and never went", said.at)
+            for agents in (present, came, kept) if stored else (present, came):
+                agents.add(agent)
         elif said.name == GONE:
-            here.discard(agent)
+            if agent not in present and hearing.begin < (place[0], 0):
+                hearing.complain(f"event {place[1]}: {agent} is gone, and never came", said.at)
+            for agents in (present, came, kept) if stored else (present, came):
+                agents.discard(agent)
+    if present:
+        hearing.complain(f"all agents are dead, and {sorted(present)} never went", 0.0)
 
 
 def _may_have_missed(hearing: Hearing, after: Place, upto: Place) -> bool:

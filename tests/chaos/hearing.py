@@ -88,9 +88,16 @@ class Hearing:
         """
         return any(gap.covers(place) and not (stored and gap.others) for gap in self.gaps)
 
-    def broken(self, after: Place, upto: Place) -> bool:
-        """Whether some of the stored events in between may be lost."""
-        return any(gap.meets(after, upto) for gap in self.gaps if not gap.others)
+    def broken(self, after: Place, upto: Place, *, crashes: bool = True) -> bool:
+        """Whether some of the events in between that are to be stored may be lost.
+
+        Args:
+            after: where it begins.
+            upto: where it ends.
+            crashes: also those that a killed eventd had no time to store, and so did not remember to have told.
+        """
+        gaps = [gap for gap in self.gaps if not gap.others and (crashes or gap.told.reason != "crash")]
+        return any(gap.meets(after, upto) for gap in gaps)
 
     def claim_at(self, seq: int) -> tuple[str, str, int] | None:
         """The agent, its life and its number in an event; None where it heard none of an agent's there.

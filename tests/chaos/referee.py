@@ -12,6 +12,8 @@ from tests.chaos.hearing import Finding, Hearing, Listener, ranked
 from tests.chaos.ledger import Ledger
 from tests.chaos.records import Said, read_records
 from tests.chaos.sessions import SessionCheck
+from tests.chaos.stored import Stored
+from tests.chaos.story import check_story
 
 ALLOWED = frozenset(
     {
@@ -42,6 +44,7 @@ class Case:
         ledger: what logind did.
         emitted: what agents emitted.
         causes: what gaps may come from.
+        stored: what the journal has.
     """
 
     heard: Mapping[str, Path]
@@ -49,6 +52,7 @@ class Case:
     ledger: Ledger
     emitted: Sequence[Emitted]
     causes: Causes
+    stored: Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,14 @@ def judge(case: Case) -> Verdict:
     }
     for name, hearing in hearings.items():
         _check_names(hearing)
-        SessionCheck(hearing, case.ledger, ranks).run()
-        check_agents(hearing)
+        SessionCheck(hearing, case.ledger, ranks, case.stored.tails).run()
+        check_agents(hearing, case.stored.tails)
         check_gaps(hearing, case.causes)
         if name in case.heard:
             check_claims(hearing, case.emitted, lasting=case.causes.lasting)
     check_agreement(hearings.values())
     findings = [finding for hearing in hearings.values() for finding in hearing.findings]
+    findings += check_story(case.stored)
     return Verdict(hearings, sorted(findings, key=lambda finding: finding.time))
 
 

@@ -67,7 +67,7 @@ async def play(directory: Path, seconds: float, seed: int, rate: int) -> Result:
 
 
 def _tell(made: World, hearings: Iterable[Hearing], took: float) -> str:
-    emitted = sum(agent.total for agent in made.case().emitted)
+    emitted = sum(agent.total for agent in made.emitted())
     samples = made.vitals.samples
     lines = [
         f"{took:.0f} s, {emitted / took:,.0f} events/s emitted of {made.rate:,} asked for, ring {made.ring}",

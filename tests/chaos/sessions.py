@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from tests.chaos.hearing import Hearing, Place
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.records import Said
+from tests.chaos.stored import Tails
 
 HASTE = 0.05
 """Seconds by which an event may be older than what it tells of, by two readings of one clock."""
 
 POWER_SECONDS = 5.0
 """In which a sleep or a resume is told: it waits for slow hosts to hear what was before."""
-
-
-STATES = 2
-"""What is said of a session's state right behind its login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,9 @@ class Told:
     said: Said
 
 
+Placed = tuple[int, Change]
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """What happened between two moments at which eventd knew all.
@@ -45,18 +45,53 @@ class Stretch:
     Attributes:
         before: the first; None for the beginning of the world.
         after: the second.
-        changes: what logind did.
+        changes: what logind did, with its place in the ledger.
+        earlier: likewise, before the first moment: what may be told again, since eventd did not remember that it was.
         told: what the host heard.
         whole: eventd must have seen each of these changes, and the host must have heard each.
-        lost: some of what eventd saw is in a gap.
+        lost: some of what eventd saw and stored is in a gap.
     """
 
     before: Sync | None
     after: Sync
-    changes: Sequence[Change]
+    changes: Sequence[Placed]
+    earlier: Sequence[Placed]
     told: list[Told]
     whole: bool
     lost: bool
+
+
+@dataclass(slots=True)
+class Standing:
+    """How things stand for a host that has heard so much.
+
+    Attributes:
+        known: by all that it heard.
+        kept: by that which the next run of eventd knows as well: it was stored.
+    """
+
+    known: dict[Key, Value] = field(default_factory=dict)
+    kept: dict[Key, Value] = field(default_factory=dict)
+    _run: int = -1
+
+    def enter(self, run: int) -> None:
+        """What follows is of this run of eventd: it goes on from what was stored."""
+        if run > self._run:
+            self._run, self.known = run, dict(self.kept)
+
+    def take(self, event: Told, *, stored: bool) -> None:
+        """It has heard an event."""
+        self.enter(event.place[0])
+        for state in (self.known, self.kept) if stored else (self.known,):
+            state[event.key] = event.value
+            if event.key[1] == "alive" and not event.value:
+                for other in ("locked", "idle"):
+                    state.pop((event.key[0], other), None)
+
+    def learn(self, truth: dict[Key, Value]) -> None:
+        """It was told how things stand."""
+        self.known = {key: value for key, value in truth.items() if value}
+        self.kept = dict(self.known)
 
 
 @dataclass(slots=True)
@@ -67,13 +102,16 @@ class SessionCheck:
         hearing: what it heard.
         ledger: what logind did.
         ranks: the runs of eventd, in their order.
+        tails: what eventd has told, and not remembered.
     """
 
     hearing: Hearing
     ledger: Ledger
     ranks: dict[str, int]
-    _known: dict[Key, Value] = field(init=False, default_factory=dict)
-    _run: int = field(init=False, default=-1)
+    tails: Tails
+    _standing: Standing = field(init=False, default_factory=Standing)
+    _reached: dict[Key, int] = field(init=False, default_factory=dict)
+    _unsure: bool = field(init=False, default=False)
 
     def run(self) -> None:
         """Complain of all that does not fit."""
@@ -81,7 +119,6 @@ class SessionCheck:
         self._check_power([each for each in told if each.key[0] == "power"])
         told = [each for each in told if each.key[0] != "power"]
         for stretch in self._stretches(told):
-            self._run = self.ranks[stretch.before.epoch] if stretch.before else self.hearing.begin[0]
             if stretch.whole:
                 self._check_whole(stretch)
             else:
@@ -90,91 +127,94 @@ class SessionCheck:
 
     def _stretches(self, told: list[Told]) -> Iterator[Stretch]:
         before: Sync | None = None
-        begun = heard = 0
+        sure = begun = heard = 0
+        placed = [(at, each) for at, each in enumerate(self.ledger.changes) if each.key[0] != "power"]
         for sync in self.ledger.syncs:
             place = self.ranks[sync.epoch], sync.seq
             end = heard
             while end < len(told) and told[end].place <= place:
                 end += 1
             since = (self.ranks[before.epoch], before.seq) if before else (-1, 0)
-            lost = self.hearing.broken(since, place) or since < self.hearing.begin
+            lost = self.hearing.broken(since, place, crashes=False) or since < self.hearing.begin
             unbroken = before is not None and before.breaks == sync.breaks
-            changes = [each for each in self.ledger.changes[begun : sync.changes] if each.key[0] != "power"]
-            yield Stretch(before, sync, changes, told[heard:end], unbroken and not lost, lost)
+            whole = unbroken and not lost and not self.hearing.broken(since, place)
+            changes = [each for each in placed if begun <= each[0] < sync.changes]
+            earlier = [each for each in placed if sure <= each[0] < begun]
+            yield Stretch(before, sync, changes, earlier, told[heard:end], whole, lost)
             before, begun, heard = sync, sync.changes, end
+            sure = sure if self.tails.has(sync.seq) else begun
         for late in told[heard:]:
             self._complain(late, "after everything was at rest")
 
     def _check_whole(self, stretch: Stretch) -> None:
         """Each change once, and in order."""
         flashes = _flashes(stretch.changes)
-        changes, told = _by_key(stretch.changes), _by_key(stretch.told)
+        changes, told = _by_key(stretch.changes), _events_by_key(stretch.told)
         for key in changes.keys() | told.keys():
             did, heard = changes.get(key, []), told.get(key, [])
-            if len(did) == len(heard) and all(_says(*each, flashes) for each in zip(did, heard, strict=True)):
-                for change, event in zip(did, heard, strict=True):
+            fit = len(did) == len(heard)
+            if fit and all(_says(each, event, flashes) for (_, each), event in zip(did, heard, strict=True)):
+                for (at, change), event in zip(did, heard, strict=True):
                     self._check_time(change, event)
+                    if not self.tails.has(event.place[1]):
+                        self._reached[key] = at + 1
             elif heard or key[0] not in flashes:
                 self._complain_of(key, did, heard, stretch)
 
     def _check_broken(self, stretch: Stretch) -> None:
         """No more than the changes, and in order; some may not have been seen."""
-        changes, flashes = _by_key(stretch.changes), _flashes(stretch.changes)
-        for key, heard in _by_key(self._without_repeats(stretch.told)).items():
+        placed = [*stretch.earlier, *stretch.changes]
+        changes, flashes = _by_key(placed), _flashes(placed)
+        for key, heard in _events_by_key(stretch.told).items():
+            did = changes.get(key, [])
             if key[1] == "foreground":
-                self._check_foreground(key, changes.get(key, []), heard, stretch)
-                continue
-            did = iter(changes.get(key, []))
-            for event in heard:
-                change = next((each for each in did if _says(each, event, flashes)), None)
-                if change is None:
-                    self._complain_of(key, changes.get(key, []), heard, stretch)
-                    break
-                self._check_time(change, event)
+                self._check_foreground(key, did, heard, stretch)
+            elif not self._follow(key, did, heard, flashes):
+                self._complain_of(key, did, heard, stretch)
 
-    def _check_foreground(self, key: Key, did: list[Change], heard: list[Told], stretch: Stretch) -> None:
+    def _follow(self, key: Key, did: list[Placed], heard: list[Told], flashes: set[str]) -> bool:
+        """Find the change of each event, behind that of the last one which was stored; False: one has none."""
+        kept = forgotten = self._reached.get(key, 0)
+        run = -1
+        for event in heard:
+            if event.place[0] > run:
+                # What was told and not stored is told again.
+                run, forgotten = event.place[0], kept
+            found = next(
+                (each for each in did if each[0] >= forgotten and _says(each[1], event, flashes)), None
+            )
+            if found is None:
+                return False
+            self._check_time(found[1], event)
+            forgotten = found[0] + 1
+            if not self.tails.has(event.place[1]):
+                kept = self._reached[key] = forgotten
+        return True
+
+    def _check_foreground(self, key: Key, did: list[Placed], heard: list[Told], stretch: Stretch) -> None:
         """No other than those who were there: what is read anew may be newer than what was received before."""
-        if not {each.value for each in heard} <= {"", *(each.value for each in did)}:
+        if not {each.value for each in heard} <= {"", *(each.value for _, each in did)}:
             self._complain_of(key, did, heard, stretch)
-
-    def _without_repeats(self, told: list[Told]) -> Iterator[Told]:
-        """Without that by which a run of eventd that has just begun says how things stand (docs/events.md, A new run).
-
-        Who is not named then has left while there was no eventd.
-        """
-        before = dict(self._known)
-        logins: dict[str, Place] = {}
-        for event in told:
-            session, attribute = event.key
-            if event.place[0] > self._run:
-                self._run, before = event.place[0], {**before, **self._known}
-                self._known.clear()
-                logins.clear()
-            again = before.pop(event.key, None) == event.value
-            if again and attribute == "alive":
-                logins[session] = event.place
-            elif not (again and attribute == "foreground") and not _goes_with(event, logins.get(session)):
-                yield event
-            self._know(event)
-
-    def _know(self, event: Told) -> None:
-        self._known[event.key] = event.value
-        if event.key[1] == "alive" and not event.value:
-            for other in ("locked", "idle"):
-                self._known.pop((event.key[0], other), None)
 
     def _check_state(self, stretch: Stretch) -> None:
         """Who has heard all of this knows how things stand."""
-        if stretch.whole:
-            for event in stretch.told:
-                self._know(event)
-        if not stretch.lost:
-            for key in self._known.keys() | stretch.after.truth.keys():
-                known, truth = self._known.get(key), stretch.after.truth.get(key)
-                if (known or None) != (truth or None):
-                    text = f"number {stretch.after.seq}: {key} is {truth}, and what was said of it makes it {known}"
-                    self.hearing.complain(text, stretch.after.time)
-        self._known = {key: value for key, value in stretch.after.truth.items() if value}
+        for event in stretch.told:
+            self._standing.take(event, stored=not self.tails.has(event.place[1]))
+        self._standing.enter(self.ranks[stretch.after.epoch])
+        known, truth = self._standing.known, stretch.after.truth
+        if stretch.lost or self._unsure:
+            # What of the truth was stored is not known where it is as of a moment in a tail.
+            self._unsure = self.tails.has(stretch.after.seq)
+            self._standing.learn(truth)
+            return
+        wrong = [
+            key for key in known.keys() | truth.keys() if (known.get(key) or None) != (truth.get(key) or None)
+        ]
+        for key in wrong:
+            said = f"{key} is {truth.get(key)}, and what was said of it makes it {known.get(key)}"
+            self.hearing.complain(f"number {stretch.after.seq}: {said}", stretch.after.time)
+        if wrong:
+            self._standing.learn(truth)
 
     def _check_power(self, told: list[Told]) -> None:
         """Each sleep and each resume once and in order, as far as eventd has seen them."""
@@ -216,17 +256,23 @@ class SessionCheck:
             f"event {event.place[1]}: {event.said.name} {event.said.data}: {why}", event.said.at
         )
 
-    def _complain_of(self, key: Key, did: list[Change], heard: list[Told], stretch: Stretch) -> None:
+    def _complain_of(self, key: Key, did: list[Placed], heard: list[Told], stretch: Stretch) -> None:
         since = stretch.before.seq if stretch.before else 0
         numbers = ", ".join(f"{each.place[1]}: {each.value}" for each in heard)
         text = (
-            f"numbers {since + 1} to {stretch.after.seq}: {key} became {[each.value for each in did]},"
+            f"numbers {since + 1} to {stretch.after.seq}: {key} became {[each.value for _, each in did]},"
             f" and what was said is [{numbers}]"
         )
-        self.hearing.complain(text, did[0].time if did else stretch.after.time)
+        self.hearing.complain(text, did[0][1].time if did else stretch.after.time)
 
 
 def _told(place: Place, said: Said) -> Told | None:
+    change = change_of(said)
+    return Told(place, *change, said) if change else None
+
+
+def change_of(said: Said) -> tuple[Key, Value] | None:
+    """What an event says has changed; None: it is of another kind."""
     data = said.data
     session = data.get("session", "")
     changes: dict[str, tuple[Key, Value]] = {
@@ -239,7 +285,7 @@ def _told(place: Place, said: Said) -> Told | None:
         "POWER_SLEEP": (("power", "awake"), False),
         "POWER_RESUME": (("power", "awake"), True),
     }
-    return Told(place, *changes[said.name], said) if said.name in changes else None
+    return changes.get(said.name)
 
 
 def _says(change: Change, event: Told, flashes: set[str]) -> bool:
@@ -247,25 +293,25 @@ def _says(change: Change, event: Told, flashes: set[str]) -> bool:
     return event.value == change.value or (change.value in flashes and event.value == "")
 
 
-def _goes_with(event: Told, login: Place | None) -> bool:
-    """Whether an event is right behind the login that it says more of: locked, idle, or locked and idle."""
-    if login is None or not event.value or event.key[1] not in ("locked", "idle"):
-        return False
-    return event.place[0] == login[0] and event.place[1] - login[1] <= STATES
-
-
 def _tells(event: Told, change: Change) -> bool:
     return event.value == change.value and event.said.at >= change.time - HASTE
 
 
-def _by_key(items: Sequence[Change] | Iterator[Told] | list[Told]) -> dict[Key, list]:  # type: ignore[type-arg]
-    found: dict[Key, list] = defaultdict(list)  # type: ignore[type-arg]
-    for item in items:
-        found[item.key].append(item)
+def _by_key(placed: Sequence[Placed]) -> dict[Key, list[Placed]]:
+    found: dict[Key, list[Placed]] = defaultdict(list)
+    for each in placed:
+        found[each[1].key].append(each)
     return found
 
 
-def _flashes(changes: Sequence[Change]) -> set[str]:
+def _events_by_key(told: Sequence[Told]) -> dict[Key, list[Told]]:
+    found: dict[Key, list[Told]] = defaultdict(list)
+    for event in told:
+        found[event.key].append(event)
+    return found
+
+
+def _flashes(placed: Sequence[Placed]) -> set[str]:
     """Sessions that came and went: eventd may have had no time to ask who it was."""
-    came = {each.key[0] for each in changes if each.key[1] == "alive" and each.value}
-    return {each.key[0] for each in changes if each.key[1] == "alive" and not each.value} & came
+    alive = [each for _, each in placed if each.key[1] == "alive"]
+    return {each.key[0] for each in alive if each.value} & {each.key[0] for each in alive if not each.value}

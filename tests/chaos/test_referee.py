@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from guestmux_eventd.told import ToldSession
 from tests.chaos.claims import Emitted
 from tests.chaos.gaps import Causes
 from tests.chaos.hearing import Finding
-from tests.chaos.ledger import Change, Ledger, Sync
+from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.records import Claims, Connected, Lost, Record, Said, encode, read_last, take_up
 from tests.chaos.referee import Case, judge
+from tests.chaos.stored import Stored, Tails
+from tests.chaos.story import check_story
 from tests.chaos.vitals import Vital
 from tests.chaos.vitals_check import check_log, check_vitals
 from tests.chaos.witness import Sight
 
 A, B = "a" * 32, "b" * 32
 AGENT, LIFE = "chaos.agent0", "1.1"
-USERS = {"c1": "home", "c2": "user1", "c3": "user2"}
+USERS = {"c1": "home", "c2": "user1", "c3": "user2", "c4": "user3"}
 
 
 def said(epoch: str, seq: int, name: str, session: str, at: float, **data: object) -> Said:
@@ -45,19 +49,24 @@ GOOD: list[Record] = [
     said(A, 9, "SESSION_LOCK", "c1", 1.3),
     claims(A, 10, 12, 4, 1.4),
     said(A, 13, "SESSION_LOGIN", "c3", 2.0),
-    said(A, 14, "SESSION_LOGOUT", "c2", 2.1),
+    said(A, 14, "SESSION_LOCK", "c2", 2.1),
     said(A, 15, "SESSION_UNLOCK", "c1", 2.2),
-    Lost(3.5, B, 100, 16, 100, "crash", None),
-    said(B, 101, "SESSION_LOGIN", "c1", 3.6),
-    said(B, 102, "SESSION_LOGIN", "c3", 3.6),
-    said(B, 103, "SESSION_LOCK", "c1", 3.7),
-    Connected(5.0, B, 120, B, 103),
-    Lost(5.0, B, 103, 104, 110, "slow-reader", ["*"]),
+    said(A, 16, "SESSION_LOGIN", "c4", 2.3),
+    Lost(3.5, B, 100, 17, 100, "crash", None),
+    agents(B, 101, "AGENT_GONE", 3.6),
+    said(B, 102, "SESSION_LOGOUT", "c2", 3.6),
+    said(B, 103, "SESSION_LOGIN", "c4", 3.6),
+    said(B, 104, "SESSION_LOCK", "c1", 3.7),
+    Connected(5.0, B, 120, B, 104),
+    Lost(5.0, B, 104, 105, 110, "slow-reader", ["*"]),
     said(B, 107, "SESSION_LOCK", "c3", 4.0),
     claims(B, 111, 113, 9, 5.1, "1.2"),
     said(B, 114, "SESSION_UNLOCK", "c1", 5.2),
 ]
-"""What a host heard that wants everything, before and after a crash and while it was slow."""
+"""What a host heard that wants everything, before and after a crash and while it was slow.
+
+The crash took event 16 from the journal, so that it is told again; nobody saw c2 leave.
+"""
 
 CHANGES = [
     Change(0.0, ("c1", "alive"), True, "home"),
@@ -66,19 +75,26 @@ CHANGES = [
     Change(1.2, ("c2", "locked"), False),
     Change(1.3, ("c1", "locked"), True),
     Change(2.0, ("c3", "alive"), True, "user2"),
-    Change(2.1, ("c2", "alive"), False),
+    Change(2.1, ("c2", "locked"), True),
     Change(2.2, ("c1", "locked"), False),
+    Change(2.3, ("c4", "alive"), True, "user3"),
+    Change(3.1, ("c2", "alive"), False),
     Change(3.7, ("c1", "locked"), True),
     Change(4.0, ("c3", "locked"), True),
     Change(5.2, ("c1", "locked"), False),
 ]
 
-HOME, GUEST = (("c1", "alive"), ("c2", "alive")), (("c1", "alive"), ("c3", "alive"))
+
+def truth(*keys: Key) -> dict[Key, Value]:
+    return dict.fromkeys(keys, True)
+
+
+HOME, USER1, USER2, USER3 = (("c1", "alive"), ("c2", "alive"), ("c3", "alive"), ("c4", "alive"))
 SYNCS = [
-    Sync(1.35, A, 9, 5, dict.fromkeys((*HOME, ("c1", "locked")), True), 0),
-    Sync(2.25, A, 15, 8, dict.fromkeys(GUEST, True), 0),
-    Sync(3.75, B, 103, 9, dict.fromkeys((*GUEST, ("c1", "locked")), True), 2),
-    Sync(5.25, B, 114, 11, dict.fromkeys((*GUEST, ("c3", "locked")), True), 2),
+    Sync(1.35, A, 9, 5, truth(HOME, USER1, ("c1", "locked")), 0),
+    Sync(2.25, A, 15, 8, truth(HOME, USER1, USER2, ("c2", "locked")), 0),
+    Sync(3.75, B, 104, 11, truth(HOME, USER2, USER3, ("c1", "locked")), 2),
+    Sync(5.25, B, 114, 13, truth(HOME, USER2, USER3, ("c3", "locked")), 2),
 ]
 
 
@@ -86,8 +102,8 @@ SYNCS = [
 def judged(tmp_path: Path) -> Callable[..., list[Finding]]:
     """Judge records, together with those of a host that heard everything rightly but for agents' events."""
 
-    def judged(records: list[Record], crashes: int = 1) -> list[Finding]:
-        sparing = [record for record in GOOD if not isinstance(record, Claims)]
+    def judged(records: list[Record], crashes: int = 1, others: list[Record] | None = None) -> list[Finding]:
+        sparing = [record for record in others or GOOD if not isinstance(record, Claims)]
         for name, lines in (("durable", records), ("sparing", sparing)):
             (tmp_path / name).write_bytes(b"".join(encode(record) + b"\n" for record in lines))
         causes = Causes(10, crashes, 1, lasting=True, sights=[Sight(5.0, 5.01, B, 120, {})])
@@ -97,6 +113,7 @@ def judged(tmp_path: Path) -> Callable[..., list[Finding]]:
             Ledger(CHANGES, {}, SYNCS, [3.0, 3.3]),
             [Emitted(AGENT, {LIFE: 9, "1.2": 11}, [(LIFE, 3, 5), (LIFE, 8, 20), ("1.2", 11, 113)])],
             causes,
+            Stored(tails=Tails([(16, 100)])),
         )
         return judge(case).findings
 
@@ -126,7 +143,7 @@ def changed(index: int, **members: object) -> list[Record]:
 
 FAULTS: dict[str, list[Record]] = {
     "a login is missing": without(6),
-    "a logout is missing": without(14),
+    "a logout is missing": without(102),
     "a stored event is missing where others are lost": without(107),
     "the first event of a run is missing": without(101),
     "events of an agent are missing": with_(7, instead=1),
@@ -146,31 +163,88 @@ FAULTS: dict[str, list[Record]] = {
     "a gap covers what came": with_(at(15), Lost(2.2, A, 15, 15, 15, "slow-reader", None)),
     "a gap covers what had come": with_(at(15) + 1, Lost(2.3, A, 15, 10, 15, "slow-reader", None)),
     "a gap from nowhere": with_(7, Lost(1.4, A, 12, 10, 12, "crash", None), instead=1),
-    "a gap of what was in memory": changed(16, last=112),
-    "a gap that begins too late": changed(11, first=18),
-    "a gap that leads elsewhere": changed(11, seq=60),
-    "a gap for an unknown reason": changed(11, reason="expired"),
+    "a gap of what was in memory": changed(18, last=112),
+    "a gap that begins too late": changed(12, first=19),
+    "a gap that leads elsewhere": changed(12, seq=60),
+    "a gap for an unknown reason": changed(12, reason="expired"),
     "a crash that was none": with_(
         at(114) + 1,
         Lost(6.0, B, 300, 115, 300, "crash", None),
     ),
-    "nothing was said of a crash": with_(11, instead=1),
-    "an event that nobody caused": with_(at(15) + 1, said(A, 16, "SESSION_IDLE", "c1", 2.3, idle=True)),
+    "nothing was said of a crash": with_(12, instead=1),
+    "an event that nobody caused": with_(
+        at(15) + 1, said(A, 16, "SESSION_IDLE", "c1", 2.3, idle=True), instead=1
+    ),
     "an event that is none": changed(1, name="SESSION_GREETED"),
     "a login of somebody else": changed(at(6), data={"session": "c2", "user": "mallory"}),
     "an event before it happened": changed(at(6), at=0.5),
     "an event of an agent that emitted none": changed(2, agent="chaos.other"),
     "an event that was not emitted": changed(7, n=8),
     "an agent's events out of order": with_(2, claims(A, 3, 3, 2, 0.7), claims(A, 4, 5, 1, 0.7), instead=1),
-    "an agent's event under another number": changed(18, n=8),
+    "an agent's event under another number": changed(20, n=8),
     "an agent that goes and never came": changed(1, name="AGENT_GONE"),
-    "a host that goes on elsewhere": changed(15, since_seq=102),
+    "a host that goes on elsewhere": changed(17, since_seq=102),
 }
 
 
 @pytest.mark.parametrize("records", FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_found(judged: Callable[..., list[Finding]], records: list[Record]) -> None:
     assert judged(records) != []
+
+
+def nothing(seq: int) -> Said:
+    """An event that says nothing of what this is about, in the place of one that did."""
+    epoch, time = (A, 2.3) if seq < 100 else (B, 3.6)
+    return Said(time, epoch, seq, "NETWORK_CHANGED", {}, time)
+
+
+HEARD_BY_ALL: dict[str, list[Record]] = {
+    "a login is missing": with_(at(13), nothing(13), instead=1),
+    "a logout that nobody saw is missing": with_(at(102), nothing(102), instead=1),
+    "a login that eventd did not remember is missing": with_(at(103), nothing(103), instead=1),
+    "a change that nobody saw is missing": with_(at(104), nothing(104), instead=1),
+    "a login is told again": with_(at(103), said(B, 103, "SESSION_LOGIN", "c3", 3.6), instead=1),
+    "a lock is told again": with_(at(114), said(B, 114, "SESSION_LOCK", "c1", 5.2), instead=1),
+    "an agent comes back that never went": with_(at(101), agents(B, 101, "AGENT_REGISTERED", 3.6), instead=1),
+    "an agent never went": with_(at(101), nothing(101), instead=1),
+    "an agent goes twice": with_(at(102), agents(B, 102, "AGENT_GONE", 3.6), instead=1),
+}
+
+
+@pytest.mark.parametrize("records", HEARD_BY_ALL.values(), ids=HEARD_BY_ALL.keys())
+def test_a_fault_is_found_that_all_heard(judged: Callable[..., list[Finding]], records: list[Record]) -> None:
+    assert judged(records, others=records) != []
+
+
+def stored(*events: Said, **remembered: Any) -> list[Finding]:
+    return list(check_story(Stored(events, **remembered)))
+
+
+LOGIN, LOCK = said(A, 1, "SESSION_LOGIN", "c2", 1.0), said(A, 2, "SESSION_LOCK", "c2", 1.1)
+LOGOUT = said(B, 9, "SESSION_LOGOUT", "c2", 2.0)
+CAME, WENT = agents(A, 3, "AGENT_REGISTERED", 1.2), agents(B, 8, "AGENT_GONE", 2.0)
+REMEMBERED = ToldSession(login={**LOGIN.data, "uid": 1000}, locked="confirmed")
+
+
+def test_a_story_in_the_journal_is_one() -> None:
+    assert stored(LOGIN, LOCK, CAME, CAME, WENT, LOGOUT) == []
+    assert stored(LOGIN, LOCK, CAME, sessions=[REMEMBERED], agents=[("c1", AGENT)]) == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [LOGIN, LOGIN, LOGOUT],
+        [LOGIN, LOGOUT, LOGOUT],
+        [LOGIN, LOCK, LOCK, LOGOUT],
+        [LOGIN],
+        [WENT],
+        [CAME, agents(B, 8, "AGENT_REGISTERED", 2.0), WENT],
+        [CAME],
+    ],
+)
+def test_a_story_that_is_none_is_found(events: list[Said]) -> None:
+    assert stored(*events) != []
 
 
 def test_a_crash_gap_needs_a_crash(judged: Callable[..., list[Finding]]) -> None:

@@ -15,13 +15,14 @@ import anyio
 
 from tests.chaos.actor import Actor
 from tests.chaos.child import Child
-from tests.chaos.claims import read_emitted
+from tests.chaos.claims import Emitted, read_emitted
 from tests.chaos.gaps import Causes
 from tests.chaos.ledger import Ledger
 from tests.chaos.logind import Logind
 from tests.chaos.monkey import Monkey, Victims
 from tests.chaos.records import position_after, read_last
 from tests.chaos.referee import Case
+from tests.chaos.stored import read_stored
 from tests.chaos.vitals import Vitals
 from tests.chaos.witness import Sight, Witness
 from tests.support.dbus_daemon import PrivateBus, private_bus
@@ -198,10 +199,14 @@ class World:
         restarts = self.monkey.count("start eventd")
         crashes = self.monkey.count("SIGKILL eventd")
         causes = Causes(self.ring, crashes, restarts, self.lasting, self.witness.sights)
-        emitted = [read_emitted(agent.name, self.log_of(agent)) for agent in self.agents]
         heard = {name: self.record_of(name) for name in self.hosts}
         sparing = {name: heard.pop(name) for name in ("sparing", "sdk")}
-        return Case(heard, sparing, self.ledger, emitted, causes)
+        stored = read_stored(self.directory / "journal", self.directory / "judged")
+        return Case(heard, sparing, self.ledger, self.emitted(), causes, stored)
+
+    def emitted(self) -> list[Emitted]:
+        """What agents emitted."""
+        return [read_emitted(agent.name, self.log_of(agent)) for agent in self.agents]
 
     def record_of(self, name: str) -> Path:
         """What a host heard."""
