@@ -30,7 +30,6 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """Everything that can be set. The defaults are what says least.
 
     Args:
-        titles: windows' titles are told with applications. eventd has a say in it as well ([[privacy]] in eventd.toml).
         clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
             foreground, always, or never.
         uri_schemes: of which URIs hosts may have opened by session-open-uri.
@@ -38,7 +37,6 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
     """
 
-    titles: bool = False
     clipboard: ClipboardPolicy = "active"
     uri_schemes: tuple[UriScheme, ...] = ("http", "https", "mailto")
     idle_seconds: IdleSeconds = 300

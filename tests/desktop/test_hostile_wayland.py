@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 LONGEST = 4000
 """Bytes of a title: a message has 4 KiB."""
 
-TITLES = 200
-"""With LONGEST, four times what a compositor can keep for who does not read."""
+TITLES = 60
+"""With LONGEST, more than a compositor can keep for who does not read."""
 
 
 @pytest.fixture

@@ -43,8 +43,16 @@ async def session(logind: StandinLogind) -> str:
 
 
 @pytest.fixture
-def eventd(system_bus: PrivateBus, session: str) -> Iterator[Eventd]:
-    with running_eventd(system_bus.address) as eventd:
+def allowed() -> str:
+    """What `[[privacy]]` has."""
+    return ""
+
+
+@pytest.fixture
+def eventd(system_bus: PrivateBus, session: str, allowed: str, tmp_path: Path) -> Iterator[Eventd]:
+    config = tmp_path / "eventd.toml"
+    config.write_text(allowed)
+    with running_eventd(system_bus.address, "--config", str(config)) as eventd:
         yield eventd
 
 
@@ -106,9 +114,22 @@ async def test_a_host_hears_of_applications(
         assert "secret" not in str(started)
         listed = await guest.call("session-list-apps", session=session)
         assert [app["name"] for app in listed["apps"]] == ["XTerm"]
+        assert "secret" not in str(listed)
         await guest.call("session-close-app", session=session, app_id="debian-xterm")
         assert (await until(stream, "APP_EXITED"))["pid"] == xterm.pid
         assert _memory(agent.pid) <= MAX_MEMORY
+
+
+@pytest.mark.parametrize("allowed", ['[[privacy]]\nevents = ["APP_*"]\nallow = ["title"]\n'])
+async def test_a_host_hears_of_titles_where_it_may(
+    eventd: Eventd, agent: anyio.abc.Process, session: str, x: XServer
+) -> None:
+    async with guestmux.connect(f"unix:{eventd.qmp}") as guest, guest.events("APP_*") as stream:
+        await until(stream, "APP_FOCUSED")
+        x.run("xterm", "-T", "plan.txt")
+        assert (await until(stream, "APP_STARTED"))["title"] == "plan.txt"
+        listed = await guest.call("session-list-apps", session=session)
+        assert [app["title"] for app in listed["apps"]] == ["plan.txt"]
 
 
 async def test_nothing_is_watched_for_nobody(eventd: Eventd, agent: anyio.abc.Process, x: XServer) -> None:

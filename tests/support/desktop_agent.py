@@ -13,11 +13,15 @@ import pytest
 
 from guestmux_session.session_config import ClipboardPolicy, SessionConfig
 from guestmux_session.stock import SessionAgent
+from guestmux_transport.values import Variant
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.standin_logind import StandinLogind, standin_logind
 from tests.support.standin_manager import StandinManager, standin_manager
 
 DESKTOP_VARIABLES = ("DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE")
+
+WITHHELD = {"APP_STARTED": ["title"], "APP_FOCUSED": ["title"]}
+"""What eventd withholds unless it is told otherwise."""
 
 ASK_SECONDS = 0.05
 """Seconds between two questions."""
@@ -129,11 +133,11 @@ async def desktop_agent(
     uri_schemes: tuple[str, ...] = (),
 ) -> AsyncIterator[DesktopAgent]:
     """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
-    config = SessionConfig(
-        titles=titles, clipboard=clipboard, idle_seconds=idle_seconds, uri_schemes=uri_schemes
-    )
+    config = SessionConfig(clipboard=clipboard, idle_seconds=idle_seconds, uri_schemes=uri_schemes)
     agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address, config=config)
     async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
+        if not titles:
+            manager.granted = {"withheld": Variant("a{sas}", WITHHELD)}
         await logind.control.login("alice", os.getuid(), id="c2")
         async with anyio.create_task_group() as group:
             group.start_soon(agent.run)

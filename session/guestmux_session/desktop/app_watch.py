@@ -48,6 +48,9 @@ class AppHost(Protocol):
     async def until_unwanted(self, *events: str) -> None:
         """Wait until no host wants any of these."""
 
+    def withheld(self, event: str) -> frozenset[str]:
+        """The members of an event's data that do not leave the guest; `*` is all of them."""
+
     async def emit(self, event: str, data: Data) -> int:
         """Send an event."""
 
@@ -58,13 +61,11 @@ class AppWatch:
     Args:
         host: whom events go to.
         sources: where it is known from.
-        titles: whether windows' titles may be told.
     """
 
-    def __init__(self, host: AppHost, sources: AppSources, *, titles: bool) -> None:
+    def __init__(self, host: AppHost, sources: AppSources) -> None:
         self._host = host
         self._sources = sources
-        self._titles = titles
         self._trouble = News(logger, "apps")
         self._loaded: tuple[AppSource, AppTable] | None = None
 
@@ -198,8 +199,12 @@ class AppWatch:
         kind = AppStarted if item.kind == "started" else AppFocused
         return kind(app_id=app_id, name=name, pid=pid, title=await self._title(item))
 
+    def may_tell_titles(self, event: str = EVENTS["started"]) -> bool:
+        """Whether the guest's administrator lets windows' titles out, of an event and of what is said like it."""
+        return not {"title", "*"} & self._host.withheld(event)
+
     async def _title(self, item: Item) -> str | UnsetType:
-        if not self._titles or self._loaded is None:
+        if self._loaded is None or not self.may_tell_titles(EVENTS[item.kind]):
             return UNSET
         source, _table = self._loaded
         try:

@@ -36,7 +36,6 @@ class Apps:
     Args:
         watch: knows them.
         launcher: starts them.
-        titles: whether windows' titles may be told.
 
     Attributes:
         name: as session-get-info shows it.
@@ -44,10 +43,9 @@ class Apps:
 
     name = "apps"
 
-    def __init__(self, watch: AppWatch, launcher: Launcher, *, titles: bool) -> None:
+    def __init__(self, watch: AppWatch, launcher: Launcher) -> None:
         self._watch = watch
         self._launcher = launcher
-        self._titles = titles
 
     async def state(self) -> str:
         """Where applications are known from, or why from nowhere."""
@@ -102,7 +100,7 @@ class Apps:
             pid=app.pid or UNSET,
             windows=len(running.windows) if source.has_windows else 0,
             focused=app == table.focused,
-            title=(await source.title(_last(running)) or UNSET) if self._titles else UNSET,
+            title=(await source.title(_last(running)) or UNSET) if self._watch.may_tell_titles() else UNSET,
         )
 
 

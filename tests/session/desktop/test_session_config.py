@@ -9,14 +9,14 @@ from guestmux_session.session_config import DEFAULTS, NOTHING, SessionConfig, re
 
 def test_without_a_file_the_defaults_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_session_config(tmp_path / "none") is DEFAULTS
-    assert not DEFAULTS.titles
+    assert DEFAULTS.clipboard == "active"
     assert not caplog.text
 
 
-def test_titles_can_be_allowed(tmp_path: Path) -> None:
+def test_the_clipboard_can_be_switched_off(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_text("titles = true\n")
-    assert read_session_config(path) == SessionConfig(titles=True)
+    path.write_text("clipboard = 'never'\n")
+    assert read_session_config(path) == SessionConfig(clipboard="never")
 
 
 @pytest.mark.parametrize("schemes", [["file", "x-guestmux+1.0"], ["*"], []])
@@ -29,10 +29,10 @@ def test_schemes_can_be_chosen(tmp_path: Path, schemes: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "titles = ",
-        "titles = 'yes'",
-        "titels = true",
-        "titles = true\n\xff",
+        "clipboard = ",
+        "clipboard = 'yes'",
+        "clipbord = 'always'",
+        "clipboard = 'always'\n\xff",
         "uri-schemes = ['http:']",
         "uri-schemes = ['HTTP']",
         "uri-schemes = 'http'",
