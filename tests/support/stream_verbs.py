@@ -89,14 +89,14 @@ class Streams:
     def __init__(self, host: MuxConnection) -> None:
         self._host = host
 
-    async def get(self, name: str, **arguments: Any) -> Any:
+    async def get(self, name: str, /, **arguments: Any) -> Any:
         """The result of a command. Raises Refused."""
         try:
             return json.loads(await self._host.call(name, _text(arguments)))
         except MuxRefused as error:
             raise Refused(error.desc) from error
 
-    async def refused(self, name: str, **arguments: Any) -> str:
+    async def refused(self, name: str, /, **arguments: Any) -> str:
         """Why a stream is not opened."""
         try:
             async with self.open(name, **arguments):
@@ -105,7 +105,7 @@ class Streams:
             return str(error)
 
     @asynccontextmanager
-    async def open(self, name: str, **arguments: Any) -> AsyncIterator[HostStream]:
+    async def open(self, name: str, /, **arguments: Any) -> AsyncIterator[HostStream]:
         """Open a stream for as long as the block lasts. Raises Refused."""
         try:
             stream = await self._host.open(name, _text(arguments))

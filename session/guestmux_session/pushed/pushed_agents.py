@@ -45,9 +45,6 @@ from guestmux_session.verbs.paths import explained
 from guestmux_session.verbs.turns import Turns
 from guestmux_transport.bus import Bus
 
-PIECE_BYTES = 512 * 1024
-"""Bytes that are written at a time; see verbs.disk_threads."""
-
 MAX_LOGS = 8
 """Logs that are sent at a time, each by a process of its own."""
 
@@ -62,6 +59,7 @@ class PushedAgents:
         policy: what may be installed.
         signatures: knows the trusted keys.
         units: the agents' units.
+        registrations: says who is registered.
     """
 
     def __init__(
@@ -70,12 +68,13 @@ class PushedAgents:
         policy: PushPolicy,
         signatures: Signatures | None = None,
         units: Units | None = None,
+        registrations: Registrations | None = None,
     ) -> None:
         self._place = place
         self._policy = policy
         self._signatures = signatures or Signatures()
         self._units = units or Units(system=place.system)
-        self._registrations = Registrations(system=place.system)
+        self._registrations = registrations or Registrations(system=place.system)
         self._trial = Trial(self._units, self._registrations)
         self._logs = Turns(MAX_LOGS, "logs")
 
@@ -191,8 +190,8 @@ class PushedAgents:
         """Be the only one at it, with what another one left half-way undone."""
         with ExitStack() as stack, explained(f"'{folder.name}' cannot be changed"):
             await run_sync(stack.enter_context, folder.locked())
-            if await run_sync(lambda: folder.former) is not None:
-                await self._trial.go_back(folder)
+            await self._trial.go_back(folder)
+            await run_sync(folder.sweep)
             yield
 
 
@@ -200,16 +199,17 @@ async def _received(folder: AgentFolder, manifest: AgentManifest, stream: Served
     """Take the files; gives the new folder that has them, whole and on the disk."""
     new = await run_sync(folder.begin)
     unpacker = Unpacker(new / FILES, manifest)
+    whole = False
     try:
-        while True:
-            try:
-                data = await stream.receive(PIECE_BYTES)
-            except anyio.EndOfStream:
-                break
+        async for data in stream:
             await run_sync(unpacker.write, data)
         await run_sync(unpacker.finish)
+        whole = True
     finally:
         unpacker.close()
+        if not whole:
+            with anyio.CancelScope(shield=True):
+                await run_sync(folder.sweep)
     return new
 
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from guestmux_protocol.agent_bundle import NAMESPACE
-from guestmux_protocol.errors import MAX_SHOWN
 from guestmux_session.errors import CommandError
 from guestmux_session.verbs.programs import ADMIN_PATH
 
@@ -20,6 +19,9 @@ SIGNERS = Path("/etc/guestmux/agent-signers")
 
 VERIFY_SECONDS = 10.0
 """It takes some milliseconds; a hung disk must not hold a host's call for ever."""
+
+MAX_REASON = 512
+"""Characters of what ssh-keygen says that an error repeats: it names the file and the line first."""
 
 _WRITABLE_BY_OTHERS = 0o022
 _KEY = re.compile(r" with ([A-Za-z0-9-]{1,32}) key (SHA256:[A-Za-z0-9+/=]{1,64})$", re.MULTILINE)
@@ -104,4 +106,4 @@ def _in_memory(content: bytes) -> Iterator[int]:
 def _reason(stderr: str) -> str:
     """The last thing that it complains of; it is silent about a key that it does not find."""
     lines = [line for line in stderr.splitlines() if line.strip()]
-    return lines[-1][:MAX_SHOWN] if lines else "the key is not there, or not for this agent and user"
+    return lines[-1][:MAX_REASON] if lines else "the key is not there, or not for this agent and user"

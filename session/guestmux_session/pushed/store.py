@@ -128,13 +128,18 @@ class AgentFolder:
             return Record(0.0)
 
     def begin(self) -> Path:
-        """A new folder, for what comes; what earlier ones left is removed. The files go into its folder FILES."""
+        """A new folder, for what comes. The files go into its folder FILES."""
         self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for left in self._path.glob(f"{_NEW}*"):
-            shutil.rmtree(left)
         new = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._path))
         (new / FILES).mkdir()
         return new
+
+    def sweep(self) -> None:
+        """Remove what came in part, and the agent's directory where nothing else is in it."""
+        for left in self._path.glob(f"{_NEW}*/"):
+            shutil.rmtree(left)
+        with suppress(OSError):
+            self._path.rmdir()
 
     def adopt(self, new: Path, version: str, text: bytes, signature: str, signer: str) -> None:
         """Make a version of what has come; whole on the disk, or not at all."""
@@ -210,7 +215,7 @@ def agent_names(root: Path) -> list[str]:
     """The agents of a store, sorted."""
     if not root.is_dir():
         return []
-    return sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -74,19 +74,23 @@ class Trial:
         return session
 
     async def go_back(self, folder: AgentFolder) -> None:
-        """Put the version before a trial back; where there was none, remove the agent. What fails is logged."""
+        """Put the version before a trial back; where there was none, remove the agent. What fails is logged.
+
+        Where none is tried nothing is done: what is there was there before.
+        """
         name = folder.name
         try:
-            if await run_sync(lambda: folder.former):
-                version = await run_sync(folder.go_back)
-                await run_sync(self._units.restart, name)
-                logger.warning("agent '%s': version %s runs again", name, version)
-            else:
+            former = await run_sync(lambda: folder.former)
+            if former is None:
+                return
+            if not former:
                 await run_sync(self._units.disable, name)
-                await run_sync(folder.go_back)
-                logger.warning("agent '%s' was removed: it did not register", name)
+            version = await run_sync(folder.go_back)
+            if version:
+                await run_sync(self._units.restart, name)
+            logger.warning("agent '%s': %s", name, f"{version} runs again" if version else "removed")
         except (CommandError, OSError) as error:
-            logger.error("agent '%s': the version before could not be put back: %s", name, error)
+            logger.error("agent '%s': what was there before a trial could not be put back: %s", name, error)
 
     async def _registered(self, manifest: AgentManifest, begun: float) -> str:
         name, version = manifest.name, manifest.version
@@ -109,6 +113,6 @@ class Trial:
 
     async def _failure(self, manifest: AgentManifest, begun: float, reason: str) -> str:
         said = await run_sync(self._units.last_words, manifest.name, begun, LAST_LINES)
-        return f"'{manifest.name}' {manifest.version}: {reason}" + (
-            f"; its last words:\n{said}" if said else ""
-        )
+        # In one line: a host's errors have no others.
+        words = "; its last words: " + " | ".join(said.splitlines()) if said else ""
+        return f"'{manifest.name}' {manifest.version}: {reason}{words}"
