@@ -10,30 +10,65 @@ from dbus_next import BusType, Message, MessageType, Variant
 from dbus_next.aio import MessageBus
 
 MANAGER, MANAGER_PATH = "org.guestmux.Manager1", "/org/guestmux/Manager1"
+BUS = {
+    "destination": "org.freedesktop.DBus",
+    "path": "/org/freedesktop/DBus",
+    "interface": "org.freedesktop.DBus",
+}
 AGENT_PATH = "/org/example/HostName"
-COMMANDS = {"__org.example_hostname": '{"data": {}, "returns": "str", "doc": "Tell the host name."}'}
+HOSTNAME = "__org.example_hostname"
+COMMANDS = {HOSTNAME: '{"data": {}, "returns": "str", "doc": "Tell the host name."}'}
+PROPERTIES = {"version": Variant("s", "1.0"), "commands": Variant("a{ss}", COMMANDS)}
+
+
+class HostName:
+    """The agent; `eventd` is who owns the manager's name now."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self.bus = bus
+        self.eventd = ""
+
+    async def start(self) -> None:
+        self.bus.add_message_handler(self.handle)
+        rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{MANAGER}'"
+        await self.bus.call(Message(**BUS, member="AddMatch", signature="s", body=[rule]))
+        owner = await self.bus.call(Message(**BUS, member="GetNameOwner", signature="s", body=[MANAGER]))
+        if owner.message_type is MessageType.METHOD_RETURN:
+            await self.register(owner.body[0])
+
+    async def register(self, owner: str) -> None:
+        self.eventd = owner
+        body = [AGENT_PATH, "org.example.hostname", PROPERTIES]
+        manager = {"destination": owner, "path": MANAGER_PATH, "interface": MANAGER}
+        reply = await self.bus.call(
+            Message(**manager, member="RegisterAgent", signature="osa{sv}", body=body)
+        )
+        print(
+            "session" if reply.message_type is MessageType.METHOD_RETURN else "refused",
+            *reply.body,
+            flush=True,
+        )
+
+    def handle(self, message: Message) -> Message | None:
+        if message.sender == "org.freedesktop.DBus" and message.member == "NameOwnerChanged":
+            self.task = asyncio.ensure_future(self.register(message.body[2])) if message.body[2] else None
+        elif message.message_type is MessageType.METHOD_CALL and message.path == AGENT_PATH:
+            return self.answer(message)
+        return None
+
+    def answer(self, call: Message) -> Message:
+        if call.sender != self.eventd:
+            return Message.new_error(call, "org.guestmux.Error.Denied", "only eventd may call")
+        if call.member != "Call":  # Cancel, Release
+            return Message.new_method_return(call)
+        if call.body[0] != HOSTNAME:
+            return Message.new_error(call, "org.guestmux.Error.CommandNotFound", f"no command {call.body[0]}")
+        return Message.new_method_return(call, "a{sv}", [{"return": Variant("s", socket.gethostname())}])
 
 
 async def main() -> None:
     bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
-    bus_call = {"destination": "org.freedesktop.DBus", "path": "/", "interface": "org.freedesktop.DBus"}
-    owner = await bus.call(Message(**bus_call, member="GetNameOwner", signature="s", body=[MANAGER]))
-    eventd = owner.body[0]
-
-    def answer(call: Message) -> Message | None:
-        if call.message_type is not MessageType.METHOD_CALL or call.path != AGENT_PATH:
-            return None
-        if call.sender != eventd:
-            return Message.new_error(call, "org.guestmux.Error.Denied", "only eventd may call")
-        if call.member != "Call":  # Cancel, Release
-            return Message.new_method_return(call)
-        return Message.new_method_return(call, "a{sv}", [{"return": Variant("s", socket.gethostname())}])
-
-    bus.add_message_handler(answer)
-    body = [AGENT_PATH, "org.example.hostname", {"commands": Variant("a{ss}", COMMANDS)}]
-    manager = {"destination": MANAGER, "path": MANAGER_PATH, "interface": MANAGER}
-    reply = await bus.call(Message(**manager, member="RegisterAgent", signature="osa{sv}", body=body))
-    print("session", reply.body[0], flush=True)
+    await HostName(bus).start()
     await bus.wait_for_disconnect()
 
 
