@@ -39,7 +39,6 @@ from guestmux_session.pushed.signatures import Signatures
 from guestmux_session.pushed.store import FILES, AgentFolder, agent_names
 from guestmux_session.pushed.trial import Trial
 from guestmux_session.pushed.units import Units
-from guestmux_session.pushed.unpacker import Unpacker
 from guestmux_session.streams import ServedStream, stream_of
 from guestmux_session.verbs.paths import explained
 from guestmux_session.verbs.turns import Turns
@@ -197,6 +196,9 @@ class PushedAgents:
 
 async def _received(folder: AgentFolder, manifest: AgentManifest, stream: ServedStream) -> Path:
     """Take the files; gives the new folder that has them, whole and on the disk."""
+    # Imported here: hardly any agent ever needs it, and its memory, OpenSSL's for one, is counted.
+    from guestmux_session.pushed.unpacker import Unpacker
+
     new = await run_sync(folder.begin)
     unpacker = Unpacker(new / FILES, manifest)
     whole = False

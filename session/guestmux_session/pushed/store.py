@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -130,7 +129,8 @@ class AgentFolder:
     def begin(self) -> Path:
         """A new folder, for what comes. The files go into its folder FILES."""
         self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._path))
+        new = self._path / f"{_NEW}{os.urandom(8).hex()}"
+        new.mkdir(mode=0o700)
         (new / FILES).mkdir()
         return new
 
