@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, field
 from guestmux_protocol.clipboard_commands import Which
 from guestmux_protocol.commands import FROZEN, JOURNAL_STATE
 from guestmux_protocol.display_commands import DisplayState
+from guestmux_protocol.installed_commands import SCOPE, Scope
 from guestmux_protocol.notification_commands import MAX_REPLY, Tag
 from guestmux_protocol.registry import Data, EventType, doc, event
 from guestmux_protocol.sessions import SessionRef
@@ -225,9 +226,9 @@ class NetworkChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
 class PackageInfo(Data, frozen=True, kw_only=True):
     """A package."""
 
-    name: str
-    architecture: str
-    version: str
+    name: Annotated[str, doc("An agent tells the desktop file's id.")]
+    architecture: Annotated[str, doc("Agents do not tell it: empty.")]
+    version: Annotated[str, doc("Empty where nobody says.")]
 
 
 class PackageUpgrade(Data, frozen=True, kw_only=True):
@@ -241,9 +242,16 @@ class PackageUpgrade(Data, frozen=True, kw_only=True):
 
 @event(EVENTS, "PACKAGES_CHANGED", keep="last")
 class PackagesChanged(Data, frozen=True, kw_only=True, omit_defaults=False):
-    """What was installed, removed or upgraded, once the package manager has come to rest."""
+    """What was installed, removed or upgraded, once the package manager has come to rest.
 
-    manager: Literal["dpkg", "rpm"]
+    Of dpkg and rpm eventd tells (`verified`), of the rest the sessions' agents, each of what its user has.
+    """
+
+    manager: Annotated[
+        Literal["dpkg", "rpm", "flatpak", "snap", "desktop-files"],
+        doc("`desktop-files`: applications in the user's own folder, whoever put them there."),
+    ]
+    scope: Annotated[Scope, SCOPE] = "system"
     installed: list[PackageInfo]
     removed: list[PackageInfo]
     upgraded: list[PackageUpgrade]
@@ -376,7 +384,7 @@ STREAM_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.keep == 
 
 _NAMES_OF_AGENTS = (
     *("APP_STARTED", "APP_EXITED", "APP_FOCUSED", "CLIPBOARD_CHANGED"),
-    *("DISPLAY_CHANGED", "NOTIFICATION_ACTION", "NOTIFICATION_CLOSED"),
+    *("DISPLAY_CHANGED", "NOTIFICATION_ACTION", "NOTIFICATION_CLOSED", "PACKAGES_CHANGED"),
 )
 
 OF_AGENTS = {name: EVENTS[name] for name in _NAMES_OF_AGENTS}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from guestmux_protocol.events import PackageInfo, PackagesChanged, PackageUpgrade
+from guestmux_protocol.installed_commands import Scope
+
+Manager: TypeAlias = Literal["dpkg", "rpm", "flatpak", "snap", "desktop-files"]
 
 MAX_SHOWN = 500
 """Packages of each kind of change that one event tells of: an upgrade of a whole desktop has more, and says so."""
@@ -91,11 +94,23 @@ def _rpm_tags(header: bytes) -> Iterator[tuple[int, str]]:
 
 
 def changes(
-    manager: Literal["dpkg", "rpm"], before: Iterable[Package], after: Iterable[Package]
+    manager: Manager,
+    before: Iterable[Package],
+    after: Iterable[Package],
+    *,
+    scope: Scope = "system",
+    limit: int = MAX_SHOWN,
 ) -> PackagesChanged | None:
     """The event that tells what happened between two looks; None for nothing.
 
     One version that went and one that came of the same package are an upgrade, or a downgrade.
+
+    Args:
+        manager: who did it.
+        before: what there was.
+        after: what there is now.
+        scope: for whom it is.
+        limit: packages of each kind of change that are told of.
     """
     old, new = set(before), set(after)
     gone, come = sorted(old - new), sorted(new - old)
@@ -112,10 +127,11 @@ def changes(
     removed = [_info(package) for package in gone if package[:2] not in alone]
     return PackagesChanged(
         manager=manager,
-        installed=installed[:MAX_SHOWN],
-        removed=removed[:MAX_SHOWN],
-        upgraded=upgraded[:MAX_SHOWN],
-        truncated=max(len(installed), len(removed), len(upgraded)) > MAX_SHOWN,
+        scope=scope,
+        installed=installed[:limit],
+        removed=removed[:limit],
+        upgraded=upgraded[:limit],
+        truncated=max(len(installed), len(removed), len(upgraded)) > limit,
     )
 
 

@@ -12,11 +12,21 @@ from guestmux_protocol.display_commands import DISPLAY
 from guestmux_protocol.events import TITLE, App
 from guestmux_protocol.idle_commands import IDLE
 from guestmux_protocol.inhibit_commands import INHIBIT
+from guestmux_protocol.installed_commands import INSTALLED
 from guestmux_protocol.notification_commands import NOTIFICATIONS, Line
 from guestmux_protocol.registry import Arguments, Command, Data, command, doc
 from guestmux_protocol.uri_commands import MAX_URI, URIS
 
-SESSION: dict[str, Command] = {**AGENTS, **CLIPBOARD, **DISPLAY, **NOTIFICATIONS, **URIS, **INHIBIT, **IDLE}
+SESSION: dict[str, Command] = {
+    **AGENTS,
+    **CLIPBOARD,
+    **DISPLAY,
+    **INSTALLED,
+    **NOTIFICATIONS,
+    **URIS,
+    **INHIBIT,
+    **IDLE,
+}
 """The stock agent's commands, by name. An agent registers those that its platform can serve."""
 
 MAX_URIS = 64

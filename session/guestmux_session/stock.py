@@ -15,6 +15,7 @@ from guestmux_protocol.events import (
     DisplayChanged,
     NotificationAction,
     NotificationClosed,
+    PackagesChanged,
 )
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
@@ -61,6 +62,7 @@ class SessionAgent(Agent):
     display_changed = KnownEvent(EVENTS["DISPLAY_CHANGED"], DisplayChanged)
     notification_action = KnownEvent(EVENTS["NOTIFICATION_ACTION"], NotificationAction)
     notification_closed = KnownEvent(EVENTS["NOTIFICATION_CLOSED"], NotificationClosed)
+    packages_changed = KnownEvent(EVENTS["PACKAGES_CHANGED"], PackagesChanged)
 
     def __init__(
         self,

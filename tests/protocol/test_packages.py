@@ -118,6 +118,7 @@ def test_what_came_went_and_was_replaced() -> None:
     after = [TWO, Package("c", "all", "1"), Package("kernel", "x", "2"), Package("kernel", "x", "3")]
     assert told(before, after) == {
         "manager": "dpkg",
+        "scope": "system",
         "installed": [{"name": "c", "architecture": "all", "version": "1"}],
         "removed": [{"name": "b", "architecture": "all", "version": "1"}],
         "upgraded": [
@@ -140,6 +141,9 @@ def test_an_event_is_bounded() -> None:
     event = changes("dpkg", [], many)
     assert event is not None
     assert (len(event.installed), event.truncated) == (MAX_SHOWN, True)
+    few = changes("flatpak", [], many, scope="user", limit=2)
+    assert few is not None
+    assert (few.scope, len(few.installed), few.truncated) == ("user", 2, True)
     exact = changes("dpkg", many[1:], [])
     assert exact is not None
     assert (len(exact.removed), exact.truncated) == (MAX_SHOWN, False)

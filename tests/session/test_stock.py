@@ -187,6 +187,7 @@ async def test_everything_there_is_registered_at_once(
             "session-launch",
             "session-list-apps",
             "session-list-displays",
+            "session-list-installed",
             "session-lock",
             "session-logout",
             "session-notify",

@@ -16,6 +16,7 @@ from guestmux_session.desktop.clipboard_watch import ClipboardWatch
 from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.held_contents import HeldContents
+from guestmux_session.desktop.installed import Installed
 from guestmux_session.desktop.launcher import Launcher
 from guestmux_session.desktop.open_uri import OpenUri
 from guestmux_session.desktop.output_sources import OutputSources
@@ -46,6 +47,7 @@ class DesktopProviders:
         apps: the commands about applications.
         clipboard: the commands about the clipboards.
         outputs: the commands about displays.
+        installed: the commands about installed applications.
         uris: the command that opens URIs.
     """
 
@@ -70,11 +72,12 @@ class DesktopProviders:
         outputs = OutputSources(self.displays)
         self.outputs = Outputs(outputs)
         self._output_watch = OutputWatch(host, outputs)
+        self.installed = Installed(host, lambda: surroundings.environment(None))
 
     @property
     def parts(self) -> tuple[object, ...]:
         """Whose commands are served, whatever the desktop is."""
-        return self.apps, self.clipboard, self.outputs, self.presence.idle, self.uris
+        return self.apps, self.clipboard, self.outputs, self.installed, self.presence.idle, self.uris
 
     async def run(self) -> None:
         """Watch what hosts want to know of, for as long as the agent is registered."""
@@ -83,6 +86,7 @@ class DesktopProviders:
             group.start_soon(self._clipboard_watch.run)
             group.start_soon(self.presence.run)
             group.start_soon(self._output_watch.run)
+            group.start_soon(self.installed.run)
 
     async def keep(self) -> None:
         """Keep what hosts have put into the clipboards, for as long as the agent runs."""

@@ -9,18 +9,12 @@ import anyio
 from guestmux_protocol.display_commands import Displays
 from guestmux_protocol.events import DisplayChanged
 from guestmux_session.backoff import Backoff
-from guestmux_session.desktop.app_watch import REFUSED_SECONDS, AppHost
+from guestmux_session.desktop.app_watch import AppHost
 from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.output_source import OutputSource, states_of
 from guestmux_session.desktop.output_sources import OutputSources
-from guestmux_session.errors import (
-    Denied,
-    Disconnected,
-    InvalidArgument,
-    LimitExceeded,
-    NotRegistered,
-    TooLarge,
-)
+from guestmux_session.desktop.telling import tell
+from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
 
@@ -100,16 +94,7 @@ class OutputWatch:
         # What there was when the first host subscribed has not changed.
         if before is None or before == data:
             return
-        while True:
-            try:
-                await self._host.emit(EVENT, data)
-            except LimitExceeded:
-                await anyio.sleep(REFUSED_SECONDS)
-            except (InvalidArgument, Denied, TooLarge) as error:
-                self._trouble.tell(f"{EVENT} was refused: {error}", logging.WARNING)
-                return
-            else:
-                return
+        await tell(self._host, EVENT, data, self._trouble)
 
 
 def _event(displays: Displays) -> DisplayChanged:
