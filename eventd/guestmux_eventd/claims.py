@@ -222,9 +222,13 @@ class Claims:
         return [(_name(data), whole)]
 
     def _settle_soon(self, session: Session, what: What, standing: _Standing) -> None:
-        if standing.held is not None and _agree(standing):
-            self._publish(self._release(session.session, standing))
-        elif standing.held is None and self._change(session, what, standing) is not None:
+        if standing.held is not None:
+            if _agree(standing):
+                self._publish(self._release(session.session, standing))
+        elif (now := self._change(session, what, standing)) is False:
+            # Nobody disagrees.
+            self._tell(session, what, standing, now=now)
+        elif now:
             self._start_timer(session.session, what, standing)
 
     def _start_timer(self, session_id: str, what: What, standing: _Standing) -> None:
@@ -236,9 +240,12 @@ class Claims:
         session = self._sessions.get(session_id)
         if standing.held is not None:
             self._publish(self._release(session_id, standing))
-        elif session is not None and (now := self._change(session, what, standing)) is not None:
-            standing.told, standing.asked = now, False
-            self._publish([_claimed(session, what, standing, now=now)], CLAIMED)
+        elif session is not None and self._change(session, what, standing):
+            self._tell(session, what, standing, now=True)
+
+    def _tell(self, session: Session, what: What, standing: _Standing, *, now: bool) -> None:
+        standing.told, standing.asked = now, False
+        self._publish([_claimed(session, what, standing, now=now)], CLAIMED)
 
     def _change(self, session: Session, what: What, standing: _Standing) -> bool | None:
         """What hosts are to be told on the agents' word alone; None: nothing."""

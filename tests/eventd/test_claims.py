@@ -168,13 +168,14 @@ def test_a_lock_and_unlock_within_the_wait_are_both_told(rig: Rig) -> None:
     assert [name for name, *_rest in rig.heard()] == ["SESSION_LOCK", "SESSION_UNLOCK"]
 
 
-def test_a_claim_that_changes_all_the_time_makes_one_event_a_second_at_most(rig: Rig) -> None:
-    for second in range(3):
+def test_a_claim_that_changes_all_the_time_makes_one_lock_a_second_at_most(rig: Rig) -> None:
+    for _second in range(3):
         for step in range(1001):
-            rig.says(saver=step % 2 == second % 2)
+            rig.says(saver=step % 2 == 0)
         assert len(rig.timers.waiting) == 1
         rig.timers.pass_by()
-    assert [name for name, *_rest in rig.heard()] == ["SESSION_LOCK", "SESSION_UNLOCK", "SESSION_LOCK"]
+    names = [name for name, *_rest in rig.heard()]
+    assert names == ["SESSION_LOCK", "SESSION_UNLOCK", "SESSION_LOCK", "SESSION_UNLOCK", "SESSION_LOCK"]
 
 
 def test_an_agent_that_leaves_and_comes_back_changes_nothing(rig: Rig) -> None:
