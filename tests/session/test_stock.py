@@ -184,9 +184,12 @@ async def test_everything_there_is_registered_at_once(
             "session-focus-app",
             "session-get-idle",
             "session-get-info",
+            "session-hold-idle",
+            "session-inhibit-idle",
             "session-launch",
             "session-list-apps",
             "session-list-displays",
+            "session-list-inhibitors",
             "session-list-installed",
             "session-lock",
             "session-logout",
@@ -194,6 +197,7 @@ async def test_everything_there_is_registered_at_once(
             "session-notify-close",
             "session-open-uri",
             "session-set-displays",
+            "session-uninhibit-idle",
             "session-unlock",
         }
         assert {"guest-exec", "guest-file-open", "guest-get-osinfo"} <= agent.commands.keys()

@@ -16,6 +16,12 @@ from guestmux_session.desktop.clipboard_watch import ClipboardWatch
 from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.held_contents import HeldContents
+from guestmux_session.desktop.inhibit import Inhibit
+from guestmux_session.desktop.inhibit_desktop import DesktopMeans
+from guestmux_session.desktop.inhibit_logind import LogindMeans
+from guestmux_session.desktop.inhibit_means import Means
+from guestmux_session.desktop.inhibit_x11 import X11Means
+from guestmux_session.desktop.inhibitors import Inhibitors
 from guestmux_session.desktop.installed import Installed
 from guestmux_session.desktop.launcher import Launcher
 from guestmux_session.desktop.open_uri import OpenUri
@@ -63,6 +69,9 @@ class DesktopProviders:
         launcher = Launcher(surroundings, self.manager, entries)
         self.apps = Apps(self._app_watch, launcher)
         self.uris = OpenUri(launcher, self.manager, config.uri_schemes)
+        ways: list[Means] = [DesktopMeans(self.manager), LogindMeans(host), X11Means(self.displays)]
+        self._inhibitors = Inhibitors(ways)
+        self._inhibit = Inhibit(self._inhibitors)
         clipboards = ClipboardSources(self.displays)
         self._contents = HeldContents(clipboards)
         guard = ClipboardGuard(host, config.clipboard)
@@ -77,7 +86,15 @@ class DesktopProviders:
     @property
     def parts(self) -> tuple[object, ...]:
         """Whose commands are served, whatever the desktop is."""
-        return self.apps, self.clipboard, self.outputs, self.installed, self.presence.idle, self.uris
+        return (
+            self.apps,
+            self.clipboard,
+            self.outputs,
+            self.installed,
+            self.presence.idle,
+            self.uris,
+            self._inhibit,
+        )
 
     async def run(self) -> None:
         """Watch what hosts want to know of, for as long as the agent is registered."""
@@ -89,8 +106,10 @@ class DesktopProviders:
             group.start_soon(self.installed.run)
 
     async def keep(self) -> None:
-        """Keep what hosts have put into the clipboards, for as long as the agent runs."""
-        await self._contents.run()
+        """Keep what hosts have put into the clipboards, and the session awake, for as long as the agent runs."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._contents.run)
+            group.start_soon(self._inhibitors.run)
 
     async def states(self) -> dict[str, str]:
         """Which source each provider has chosen, or why it has none."""

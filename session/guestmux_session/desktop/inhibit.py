@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from msgspec import UNSET
 
 from guestmux_protocol.inhibit_commands import (
@@ -36,15 +34,14 @@ class Inhibit:
         """Begin, or go on."""
         if asked.id is UNSET:
             return _answer(await self._inhibitors.begin(asked.reason, asked.seconds))
-        held = self._inhibitors.get(asked.id)
-        if held.deadline == FOREVER:
-            raise CommandError(f"a stream holds {asked.id}; it ends with the stream")
+        held = self._timed(asked.id)
         held.renew(asked.seconds)
         return _answer(held)
 
     @command_of(INHIBIT["session-uninhibit-idle"])
     async def uninhibit(self, asked: SessionUninhibitIdle) -> None:
         """End one."""
+        self._timed(asked.id)
         self._inhibitors.end(asked.id)
 
     @command_of(INHIBIT["session-list-inhibitors"])
@@ -61,9 +58,13 @@ class Inhibit:
             async for _ignored in stream:
                 pass
         finally:
-            # Somebody may have ended it by its number.
-            with suppress(CommandError):
-                self._inhibitors.end(held.number)
+            self._inhibitors.end(held.number)
+
+    def _timed(self, number: int) -> Held:
+        held = self._inhibitors.get(number)
+        if held.deadline == FOREVER:
+            raise CommandError(f"a stream holds {number}; it ends with the stream")
+        return held
 
 
 def _answer(held: Held) -> Inhibited:

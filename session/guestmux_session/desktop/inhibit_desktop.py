@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
+
 from guestmux_session.desktop.inhibit_means import APPLICATION, Tell
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.pulse import Pulse
@@ -74,9 +76,14 @@ class DesktopMeans:
     async def hold(self, reason: str, tell: Tell) -> None:
         """Ask it, and the one that takes its place."""
         bus = self._manager.bus
-        if bus is None:
-            tell("", self._manager.lost_reason or "no session bus")
-            return
+        if bus is not None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._hold_on, bus, reason, tell)
+                await self._manager.wait_lost()
+                group.cancel_scope.cancel()
+        tell("", self._manager.lost_reason or "no session bus")
+
+    async def _hold_on(self, bus: Bus, reason: str, tell: Tell) -> None:
         try:
             async with _owners(bus) as owners:
                 while True:

@@ -40,7 +40,7 @@ class Held:
     @property
     def by(self) -> list[str]:
         """By whom it is held at the moment."""
-        return [by for by, _lack in self._states.values() if by]
+        return sorted(by for by, _lack in self._states.values() if by)
 
     @property
     def lacks(self) -> str:
@@ -132,9 +132,9 @@ class Inhibitors:
         return held
 
     def end(self, number: int) -> None:
-        """End one. Raises CommandError as `get`."""
-        self.get(number).renew(0)
-        del self._held[number]
+        """End one, if it is not over."""
+        if held := self._held.pop(number, None):
+            held.renew(0)
 
     async def _hold(self, held: Held, *, task_status: TaskStatus[None]) -> None:
         try:
