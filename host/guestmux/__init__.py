@@ -51,6 +51,7 @@ from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTi
 from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
 from guestmux_protocol.guest.network import GuestNetworkInterface
 from guestmux_protocol.guest.storage import GuestFilesystemInfo
+from guestmux_protocol.idle_commands import IdleState
 from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
 from guestmux_protocol.patterns import PatternError
 from guestmux_protocol.session_commands import LockState, SessionInfo
@@ -100,6 +101,7 @@ __all__ = [
     "GuestTooOld",
     "GuestUser",
     "GuestmuxError",
+    "IdleState",
     "InstalledAgent",
     "Item",
     "LocalFileError",

@@ -101,6 +101,7 @@ class Guest(BlockingCalls):
 
     lock = waits(_Guest.lock)
     unlock = waits(_Guest.unlock)
+    idle = waits(_Guest.idle)
     logout = waits(_Guest.logout)
     session_info = waits(_Guest.session_info)
     notify = waits(_Guest.notify)

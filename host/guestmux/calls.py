@@ -8,6 +8,7 @@ from typing import Literal
 from guestmux.calling import Calling, read_as
 from guestmux.schema import GuestSchema
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser
+from guestmux_protocol.idle_commands import IdleState
 from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
 from guestmux_protocol.session_commands import LockState, SessionInfo
 from guestmux_protocol.sessions import Session
@@ -59,6 +60,13 @@ class Calls(Calling):
     ) -> LockState:
         """Unlock a session's screen; arguments as for `lock`."""
         return await self._lock_state("session-unlock", session, wait, timeout)
+
+    async def idle(
+        self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None
+    ) -> IdleState:
+        """For how long nobody has used a session; arguments as for `lock`."""
+        value = await self.call("session-get-idle", session=session, wait=wait, timeout=timeout)
+        return read_as(IdleState, "session-get-idle", value)
 
     async def logout(
         self, session: str = ACTIVE, *, wait: float | None = None, timeout: float | None = None

@@ -54,6 +54,12 @@ async def test_session_verbs_send_where_and_how_long(guest: guestmux.Guest, stan
     assert request.arguments == {"session": "c2", "wait": 3, "timeout": 5}
 
 
+async def test_idle_says_since_when_and_who_knows_it(guest: guestmux.Guest, standin: StandInGuest) -> None:
+    standin.commands["session-get-idle"] = lambda _: {"idle": False, "seconds": 2.5, "said-by": ["mutter"]}
+    state = await guest.idle("user:alice")
+    assert state == guestmux.IdleState(idle=False, seconds=2.5, said_by=["mutter"])
+
+
 async def test_notify_sends_what_was_given(guest: guestmux.Guest, standin: StandInGuest) -> None:
     standin.commands["session-notify"] = lambda _: {"id": 7, "outcome": "action", "action": "yes"}
     result = await guest.notify("Restart?", actions={"yes": "Restart"}, wait_for_user=True)

@@ -239,6 +239,29 @@ async def test_session_verbs(cli: Cli, standin: StandInGuest) -> None:
     assert standin.requests["session-unlock"][0].arguments == {"session": "active"}
 
 
+async def test_who_says_that_it_is_locked(cli: Cli, standin: StandInGuest) -> None:
+    xfce = "org.xfce.ScreenSaver"
+    values = {"logind": False, xfce: True}
+    state = {"locked": True, "confirmed": True, "said-by": [xfce], "values": values}
+    standin.commands["session-lock"] = lambda _: state
+    standin.commands["session-unlock"] = lambda _: {"locked": True, "confirmed": False, "values": values}
+    assert (await cli("lock"))[1] == f"locked, says {xfce}\n"
+    assert json.loads((await cli("lock", "--json"))[1]) == state
+    assert (await cli("unlock"))[1] == "asked to be unlocked; it is still locked\n"
+    state["said-by"] = ["logind", xfce]
+    assert (await cli("lock"))[1] == "locked\n"
+
+
+async def test_idle(cli: Cli, standin: StandInGuest) -> None:
+    state = {"idle": True, "seconds": 312.4, "said-by": ["x11-sync", "logind"]}
+    standin.commands["session-get-idle"] = lambda _: state
+    assert (await cli("idle", "c2"))[1] == "idle, last input 312 s ago\n"
+    assert json.loads((await cli("idle", "--json"))[1]) == state
+    standin.commands["session-get-idle"] = lambda _: {"idle": False, "said-by": ["logind"]}
+    assert (await cli("idle"))[1] == "in use\n"
+    assert standin.requests["session-get-idle"][0].arguments == {"session": "c2"}
+
+
 async def test_wait(cli: Cli, standin: StandInGuest) -> None:
     standin.sessions = [session("c2", active=True, agents=[{"name": "stock", "version": "1"}])]
     assert await cli("wait", "session") == (exits.OK, "c2\n", "")

@@ -25,7 +25,7 @@ from guestmux.cli.cmd_os import net, os_command
 from guestmux.cli.cmd_ping import ping
 from guestmux.cli.cmd_power import reboot, shutdown, suspend
 from guestmux.cli.cmd_schema import schema
-from guestmux.cli.cmd_session import lock, logout, notify, unlock
+from guestmux.cli.cmd_session import idle, lock, logout, notify, unlock
 from guestmux.cli.cmd_wait import wait
 from guestmux.cli.options import connecting
 from guestmux.cli.output import ReaderGone, warn
@@ -72,6 +72,7 @@ for command in (
     call,
     lock,
     unlock,
+    idle,
     logout,
     notify,
     clipboard,
