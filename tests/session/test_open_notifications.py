@@ -138,6 +138,14 @@ def test_what_is_early_is_bounded(table: Table) -> None:
     assert table.told == []
 
 
+def test_what_was_early_for_nobody_is_forgotten(table: Table) -> None:
+    table.happened(1, Gone("expired"))
+    with table.showing():
+        table.happened(2, Gone("expired"))
+    assert table.watch(1).ending is None
+    assert table.watch(2).ending is None
+
+
 def test_one_that_is_replaced_ends_for_who_waits_and_is_not_told_of(table: Table) -> None:
     watched = table.watch(1)
     table.show(1)

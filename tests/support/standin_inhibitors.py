@@ -63,7 +63,8 @@ class StandinInhibitors:
             raise self.fail
         self._last += 1
         self.held[self._last] = list(call.body)
-        self._bus.watch_sender(call.sender, lambda _sender, cookie=self._last: self._drop(cookie))
+        cookie = self._last
+        self._bus.watch_sender(call.sender, lambda _sender: self._drop(cookie))
         self._wake()
         return (self._last,)
 
