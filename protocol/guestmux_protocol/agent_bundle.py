@@ -138,7 +138,7 @@ def parse_manifest(untrusted_text: bytes) -> AgentManifest:
         manifest = msgspec.json.decode(untrusted_text, type=AgentManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"the manifest: {str(error)[:MAX_SHOWN]}") from error
-    check_manifest(manifest)
+    _check(manifest)
     return manifest
 
 
@@ -148,16 +148,14 @@ def manifest_text(manifest: AgentManifest) -> bytes:
     Raises:
         BundleError: of a bundle that must not be.
     """
-    check_manifest(manifest)
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    # Read again: bounds are looked at only there.
+    parse_manifest(text)
+    return text
 
 
-def check_manifest(manifest: AgentManifest) -> None:
-    """Check what types alone do not say.
-
-    Raises:
-        BundleError: two files of one path, a path that leads elsewhere, too many bytes, a program that is not there.
-    """
+def _check(manifest: AgentManifest) -> None:
+    """Check what types alone do not say: paths, the program, what all files have together."""
     if manifest.name.startswith(OWN_PREFIX):
         raise BundleError(f"the name '{manifest.name}': those with '{OWN_PREFIX}' are guestmux's own")
     if manifest.size > MAX_BYTES:

@@ -190,7 +190,7 @@ def test_for_the_system(guest: Guest, here: Here) -> None:
     assert here.push("--system") == f"{NAME} 1.0 (new) is registered in system\n"
     assert "+00:00" in time_in(guest, None)
     assert guest.systemctl("is-enabled", UNIT) == "enabled"
-    assert guest.run("stat -c '%U %a' /var/lib/guestmux-agents").stdout == "root 755\n"
+    assert guest.run("stat -c '%U %a' /var/lib/guestmux-agents").stdout == "root 700\n"
     here.write("1.1", breaks="raise SystemExit('no good')")
     assert "no good" in here.refused("--system")
     assert "+00:00" in time_in(guest, None)

@@ -44,6 +44,12 @@ from guestmux_session.verbs.paths import explained
 from guestmux_session.verbs.turns import Turns
 from guestmux_transport.bus import Bus
 
+MAX_INSTALLATIONS = 8
+"""Agents that come at a time, each with its manifest in memory."""
+
+STALL_SECONDS = 60.0
+"""Seconds that a host may send nothing of a bundle: meanwhile nobody else can install that agent."""
+
 MAX_LOGS = 8
 """Logs that are sent at a time, each by a process of its own."""
 
@@ -75,6 +81,7 @@ class PushedAgents:
         self._units = units or Units(system=place.system)
         self._registrations = registrations or Registrations(system=place.system)
         self._trial = Trial(self._units, self._registrations)
+        self._installations = Turns(MAX_INSTALLATIONS, "installations")
         self._logs = Turns(MAX_LOGS, "logs")
 
     def attach(self, bus: Bus) -> None:
@@ -92,6 +99,10 @@ class PushedAgents:
     @stream_of(AGENTS["agent-install"])
     async def install(self, asked: AgentInstall, stream: ServedStream) -> AgentInstalled:
         """Check who signed it, then take the files that were signed, then try it."""
+        with self._installations.taken():
+            return await self._install(asked, stream)
+
+    async def _install(self, asked: AgentInstall, stream: ServedStream) -> AgentInstalled:
         text = asked.manifest.encode(errors="replace")
         signer = await run_sync(self._signer, asked, text)
         manifest = _checked(asked, text)
@@ -203,7 +214,7 @@ async def _received(folder: AgentFolder, manifest: AgentManifest, stream: Served
     unpacker = Unpacker(new / FILES, manifest)
     whole = False
     try:
-        async for data in stream:
+        while data := await _next(stream):
             await run_sync(unpacker.write, data)
         await run_sync(unpacker.finish)
         whole = True
@@ -213,6 +224,16 @@ async def _received(folder: AgentFolder, manifest: AgentManifest, stream: Served
             with anyio.CancelScope(shield=True):
                 await run_sync(folder.sweep)
     return new
+
+
+async def _next(stream: ServedStream) -> bytes:
+    """The host's next bytes; nothing where that was all."""
+    with anyio.move_on_after(STALL_SECONDS):
+        try:
+            return await stream.receive()
+        except anyio.EndOfStream:
+            return b""
+    raise CommandError(f"nothing came for {STALL_SECONDS:g} s")
 
 
 def _checked(asked: AgentInstall, text: bytes) -> AgentManifest:

@@ -72,7 +72,9 @@ class AgentFolder:
             CommandError: somebody else is at it.
         """
         locks = self._root / _LOCKS
-        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Manifests have variables, which may be secrets.
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        locks.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(locks / self.name, _LOCK, 0o600)
         try:
             self._lock(descriptor)
