@@ -129,7 +129,7 @@ def test_for_a_user(guest: Guest, here: Here, alice: TerminalLogin) -> None:
     table = here.run("list", *ALICE)[1].splitlines()
     assert table[1].split()[:5] == [NAME, "1.0", "user:alice", "active", alice.session]
     assert "ED25519 SHA256:" in table[1]
-    assert f"agent '{NAME}' 1.0 was installed by" in guest.journal(
+    assert f"agent '{NAME}' 1.0, signed by ED25519" in guest.journal(
         "_SYSTEMD_USER_UNIT=guestmux-session.service"
     )
     audit = guest.journal("--unit=guestmux-eventd", "LOGGER=guestmux.audit")

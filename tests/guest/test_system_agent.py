@@ -15,7 +15,8 @@ pytestmark = pytest.mark.guest
 AGENT = "guestmux-system-agent.service"
 CONFIGURATION = "/etc/guestmux/system-agent.toml"
 NO_ROOT = (
-    'deny = ["guest-exec*", "guest-file-*", "guest-connect", "guest-set-user-password", "guest-ssh-*"]\n'
+    'deny = ["guest-exec*", "guest-file-*", "guest-connect", "guest-set-user-password", '
+    '"guest-ssh-*", "agent-*"]\n'
 )
 SANDBOX = Path(__file__).parents[2] / "packaging" / "examples" / "system-agent-sandbox.conf"
 
@@ -109,7 +110,7 @@ def test_a_command_that_is_switched_off_is_not_served_to_anybody(guest: Guest, h
     error = host.ask("guest-exec", path="/bin/true")["error"]
     assert error["class"] == "CommandNotFound"
     journal = guest.journal(f"--unit={AGENT}")
-    assert "switched off by the configuration: guest-connect, guest-exec, guest-exec-attach," in journal
+    assert "switched off by the configuration: agent-install, " in journal
     assert served(host, "guest-get-osinfo")
     told = guest.run(["guestmux-session", "--system", "--check-config"]).stdout.splitlines()
     assert {"off guest-exec", "on  guest-shutdown"} <= set(told)

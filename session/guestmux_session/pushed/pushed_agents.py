@@ -128,10 +128,8 @@ class PushedAgents:
                 new = await _received(folder, manifest, stream)
                 await run_sync(folder.adopt, new, manifest.version, text, signature, signer)
                 session = await self._trial.run(folder, manifest)
-        logger.info(
-            *("agent '%s' %s was installed by %s%s", manifest.name, manifest.version, stream.port),
-            f", signed by {signer}" if signer else ", not signed",
-        )
+        what = _in_words(manifest.name, manifest.version, signer)
+        logger.info("%s was installed by %s", what, stream.port)
         return structs.replace(result, session=session)
 
     @command_of(AGENTS["agent-list"])
@@ -151,9 +149,10 @@ class PushedAgents:
         folder = AgentFolder(self._place.store, asked.name)
         async with self._locked(folder):
             version = await run_sync(self._current, folder)
+            what = _in_words(asked.name, version, (await run_sync(folder.record, version)).signer)
             await run_sync(self._units.disable, asked.name)
             await run_sync(folder.remove)
-        logger.info("agent '%s' %s was removed by the host", asked.name, version)
+        logger.info("%s was removed by a host", what)
         return AgentRemoved(version=version)
 
     @stream_of(AGENTS["agent-logs"])
@@ -234,6 +233,10 @@ async def _next(stream: ServedStream) -> bytes:
         except anyio.EndOfStream:
             return b""
     raise CommandError(f"nothing came for {STALL_SECONDS:g} s")
+
+
+def _in_words(name: str, version: str, signer: str) -> str:
+    return f"agent '{name}' {version}, {f'signed by {signer}' if signer else 'not signed'},"
 
 
 def _checked(asked: AgentInstall, text: bytes) -> AgentManifest:

@@ -152,8 +152,7 @@ async def test_a_signed_agent_is_installed_and_started(rig: Rig, caplog: pytest.
         assert done["opened"] == {"wanted": 3010, "signer": done["signer"]}
         assert (done["version"], done["session"]) == ("1.0", "c2")
         assert done["signer"].startswith("ED25519 SHA256:")
-        assert f"agent '{NAME}' 1.0 was installed by" in caplog.text
-        assert f"signed by {done['signer']}" in caplog.text
+        assert f"agent '{NAME}' 1.0, signed by {done['signer']}, was installed by" in caplog.text
         assert rig.calls() == ["restart", "enable"]
         assert rig.there() == ["1.0", "current"]
         files = AgentFolder(rig.store, NAME).files("1.0")
@@ -365,13 +364,15 @@ async def test_a_version_that_cannot_be_tried_leaves_the_one_that_runs(
         assert rig.calls() == ["restart", "enable"]
 
 
-async def test_removal(rig: Rig) -> None:
+async def test_removal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.registered("1.0")
     async with serving(rig.part()) as streams:
         with pytest.raises(Refused, match=f"no agent '{NAME}' was pushed here"):
             await streams.get("agent-remove", name=NAME)
         await push(streams, rig)
-        assert await streams.get("agent-remove", name=NAME) == {"version": "1.0"}
+        with caplog.at_level("INFO"):
+            assert await streams.get("agent-remove", name=NAME) == {"version": "1.0"}
+        assert f"agent '{NAME}' 1.0, signed by ED25519 SHA256:" in caplog.text
         assert rig.there() == []
         assert rig.calls()[-1] == "disable --now"
 
