@@ -10,9 +10,14 @@ from contextlib import contextmanager
 
 import anyio
 import pytest
+from hypothesis import settings
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests of ^C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Without a deadline for each example: no test depends on how busy the machine is.
+settings.register_profile("guestmux", settings.default, deadline=None)
+settings.load_profile("guestmux")
 
 ALARM_LEAD = 5.0
 """Seconds by which an async test is ended before pytest-timeout's alarm.
