@@ -26,6 +26,10 @@ UriScheme = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*)$", max_length=
 """As RFC 3986 has them, in lower case and without the colon; `*` is any."""
 
 
+Glob = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.*?-]+$", max_length=128)]
+"""A name, with `*` and `?`."""
+
+
 class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """Everything that can be set. The defaults are what says least.
 
@@ -35,12 +39,14 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         uri_schemes: of which URIs hosts may have opened by session-open-uri.
         idle_seconds: without input after which a session is idle, where the desktop does not tell logind.
         pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
+        left_to_others: commands and events that are another agent's to serve and emit in this guest.
     """
 
     clipboard: ClipboardPolicy = "active"
     uri_schemes: tuple[UriScheme, ...] = ("http", "https", "mailto")
     idle_seconds: IdleSeconds = 300
     pushed_agents: PushPolicy = "signed"
+    left_to_others: Annotated[tuple[Glob, ...], Meta(max_length=64)] = ()
 
 
 DEFAULTS = SessionConfig()

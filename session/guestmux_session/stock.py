@@ -17,6 +17,7 @@ from guestmux_protocol.events import (
     NotificationClosed,
     PackagesChanged,
 )
+from guestmux_protocol.patterns import EventFilter
 from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS, Agent
 from guestmux_session.bus_service import BusService
@@ -74,6 +75,7 @@ class SessionAgent(Agent):
     ) -> None:
         super().__init__(bus=bus, session=session)
         self._states: dict[str, str] = {}
+        self._left = EventFilter(config.left_to_others)
         self._notify = NotifyFreedesktop(self)
         surroundings = SessionSurroundings()
         self._desktop = DesktopProviders(self, surroundings, config)
@@ -86,13 +88,25 @@ class SessionAgent(Agent):
         self._pushed = PushedAgents(user_place(), config.pushed_agents)
         parts = [*desktop.parts, self._pushed]
         for part in [*self._verbs, *parts]:
-            self.provide(part)
+            self.provide(part, only=self._is_ours)
         self.settle(InfoEnvironment(self), "")
 
     @property
     def states(self) -> dict[str, str]:
         """Every provider: `ok`, the source that it has chosen, or what the platform lacks."""
         return self._states
+
+    def wanted(self, event: str) -> bool:
+        """Whether a host subscribed to an event that is this agent's to tell."""
+        return self._is_ours(event) and super().wanted(event)
+
+    async def until_wanted(self, *events: str) -> None:
+        """Wait until a host has subscribed to one of these that are this agent's; for ever where none is."""
+        await super().until_wanted(*filter(self._is_ours, events))
+
+    async def until_unwanted(self, *events: str) -> None:
+        """Wait until no host wants any of these from this agent any more."""
+        await super().until_unwanted(*filter(self._is_ours, events))
 
     async def look(self) -> None:
         """Find out what the desktop's providers have chosen; between two looks nobody watches that."""
@@ -142,9 +156,12 @@ class SessionAgent(Agent):
         self._states[provider.name] = now
         logger.info("%s: %s", provider.name, f"left out: {lack}" if lack else OK)
         if now == OK:
-            self.provide(provider)
+            self.provide(provider, only=self._is_ours)
         elif before == OK:
             self.withdraw(provider)
+
+    def _is_ours(self, name: str) -> bool:
+        return name not in self._left
 
     def _settle_logind(self, logind: BusService) -> None:
         for provider in self._with_logind:

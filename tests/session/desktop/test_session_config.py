@@ -36,6 +36,8 @@ def test_schemes_can_be_chosen(tmp_path: Path, schemes: list[str]) -> None:
         "uri-schemes = ['http:']",
         "uri-schemes = ['HTTP']",
         "uri-schemes = 'http'",
+        "left-to-others = ['session list']",
+        "left-to-others = 'APP_*'",
     ],
 )
 def test_what_is_written_wrongly_allows_nothing(
