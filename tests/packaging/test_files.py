@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -59,6 +60,44 @@ def test_manual_pages_have_every_option(page: str, parsers: list[argparse.Argume
     actions = [action for parser in parsers for action in parser._actions]
     flags = {flag for action in actions for flag in action.option_strings if flag.startswith("--")}
     assert {f"-{flag}" for flag in told} == flags
+
+
+def completed(*words: str) -> set[str]:
+    """What bash offers for the last of these words."""
+    script = (
+        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _guestmux_session; '
+        "printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    file = PACKAGING / "completions" / "guestmux-session"
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", file, "guestmux-session", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "parser", "more"),
+    [
+        ((), session_parser(), {"log", "check-agent"}),
+        (("log",), log_parser(), set()),
+        (("check-agent",), check_parser(), {"--"}),
+    ],
+    ids=["agent", "log", "check-agent"],
+)
+def test_bash_completes_every_option(
+    words: tuple[str, ...], parser: argparse.ArgumentParser, more: set[str]
+) -> None:
+    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    assert completed(*words, "") == flags | more
+
+
+def test_bash_completes_values() -> None:
+    assert completed("--log-level", "w") == {"warning"}
+    assert completed("log", "--m") == {"--mine"}
+    assert completed("check-agent", "x", "--", "") == set()
 
 
 def test_manual_page_has_every_configuration_option() -> None:
