@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
@@ -70,8 +71,10 @@ def read_cookie(address: XAddress, path: str) -> bytes:
     """
     file = Path(path) if path else Path("~/.Xauthority").expanduser()
     try:
-        with file.open("rb") as stream:
-            untrusted_data = stream.read(MAX_AUTHORITY)
+        # A pipe would be waited for.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
+            untrusted_data = stream.read(MAX_AUTHORITY) or b""
     except OSError:
         return b""
     number, name = str(address.number).encode(), (address.host or socket.gethostname()).encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -116,3 +118,12 @@ def test_the_cookie_for_a_display(tmp_path: object) -> None:
     assert read_cookie(read_display(":1"), path) == b"one"
     assert read_cookie(read_display(":2"), path) == b"any"
     assert read_cookie(read_display(":2"), "/nowhere") == b""
+
+
+def test_a_pipe_has_no_cookie(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert read_cookie(read_display(":1"), str(path)) == b""
+    writer = os.open(path, os.O_RDWR)
+    assert read_cookie(read_display(":1"), str(path)) == b""
+    os.close(writer)
