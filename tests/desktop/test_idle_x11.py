@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
+from guestmux_session.desktop.idle_xss import XssIdle
+from guestmux_session.desktop.x11_connection import connect_x11
+from guestmux_session.pulse import Pulse
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.desktop_agent import desktop_agent, put_into
+from tests.support.needed_programs import need_programs
 from tests.support.x_server import XServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -63,3 +68,28 @@ async def test_an_x_server_that_crashes_and_comes_back(
         agent.forget()
         bare_x.restart()
         await agent.until_claimed("idle", **{"x11-sync": True})
+
+
+async def test_the_servers_own_screen_saver(bare_x: XServer) -> None:
+    """Every server here has the counter, so that the agent takes that."""
+    need_programs("xset")
+    connection = await connect_x11(bare_x.environment["DISPLAY"], bare_x.environment["XAUTHORITY"])
+    source, told, changed = XssIdle(connection), list[bool](), Pulse()
+
+    def tell(idle: bool) -> None:
+        told.append(idle)
+        changed.beat()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(source.follow, 300.0, tell)
+        await changed.wait_beyond(0)
+        bare_x.ask("xset", "s", "activate")
+        await changed.wait_beyond(1)
+        bare_x.ask("xdotool", "mousemove", "30", "30")
+        await changed.wait_beyond(2)
+        group.cancel_scope.cancel()
+    assert told == [False, True, False]
+    seconds = await source.idle_for()
+    assert seconds is not None
+    assert seconds < 60
+    connection.close()

@@ -23,8 +23,9 @@ class StandinCompositor:
         version: of that interface.
     """
 
-    def __init__(self, interface: Interface) -> None:
+    def __init__(self, interface: Interface, *others: str) -> None:
         self._offered = interface
+        self._others = others
         self._cutter = Cutter()
         self._objects: dict[int, Interface] = {1: INTERFACES["wl_display"]}
         self._writer: asyncio.StreamWriter | None = None
@@ -77,6 +78,10 @@ class StandinCompositor:
             self._objects[arguments[0]] = INTERFACES[request.creates]
         if request.name == "get_registry":
             self.send(arguments[0], "global", 7, self._offered.name, self.version)
+            for number, name in enumerate(self._others):
+                self.send(arguments[0], "global", 8 + number, name, MANAGER_VERSION)
+        elif request.name == "bind" and arguments[1] in self._others:
+            self._objects[arguments[3]] = INTERFACES[arguments[1]]
         elif request.name == "bind":
             self.manager = arguments[3]
             self._objects[self.manager] = self._offered
@@ -86,9 +91,17 @@ class StandinCompositor:
 
 
 @asynccontextmanager
-async def standin_compositor(path: Path, interface: Interface) -> AsyncIterator[StandinCompositor]:
-    """Run one for as long as the block lasts."""
-    compositor = StandinCompositor(interface)
+async def standin_compositor(
+    path: Path, interface: Interface, *others: str
+) -> AsyncIterator[StandinCompositor]:
+    """Run one for as long as the block lasts.
+
+    Args:
+        path: its socket.
+        interface: what it offers.
+        others: names of interfaces that it offers as well.
+    """
+    compositor = StandinCompositor(interface, *others)
     async with await asyncio.start_unix_server(compositor.serve, path) as server:
         yield compositor
         server.close()

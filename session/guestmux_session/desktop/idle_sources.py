@@ -11,6 +11,7 @@ from guestmux_session.desktop.idle_mutter import MutterIdle
 from guestmux_session.desktop.idle_source import IdleSource
 from guestmux_session.desktop.idle_wayland import ExtIdle, KdeIdle
 from guestmux_session.desktop.idle_x11 import X11Idle
+from guestmux_session.desktop.idle_xss import XssIdle
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.desktop.wayland_connection import WaylandConnection
 
@@ -40,7 +41,8 @@ class IdleSources:
             yield self._mutter
         elif kind == "x11":
             async with self._displays.x11() as x11:
-                yield X11Idle(x11)
+                counter = X11Idle(x11)
+                yield counter if await counter.is_offered() else XssIdle(x11)
         elif kind == "wayland":
             async with self._displays.wayland() as wayland:
                 yield _on_wayland(wayland)

@@ -23,6 +23,14 @@ class X11Idle:
     def __init__(self, connection: X11Connection) -> None:
         self._x11 = connection
 
+    async def is_offered(self) -> bool:
+        """Whether the server counts idle time. Raises DisplayError."""
+        try:
+            await self._find()
+        except DisplayUnavailable:
+            return False
+        return True
+
     async def follow(self, seconds: float, tell: Callable[[bool], None]) -> None:
         """Tell when the counter goes over the threshold, and under it."""
         major, counter, first_event = await self._find()
