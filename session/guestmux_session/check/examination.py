@@ -39,7 +39,7 @@ async def examine(name: str, command: Sequence[str], chosen: Chosen, tell: Tell)
         eventd, heir = PlayedEventd(first), PlayedEventd(second)
         await eventd.appear()
         async with agent_program(command, address) as program:
-            agent = await first_registration(eventd, program)
+            agent = await first_registration(eventd, program, REGISTER_SECONDS)
             if agent is None:
                 tell(_unregistered(program))
                 return
@@ -51,7 +51,7 @@ async def examine(name: str, command: Sequence[str], chosen: Chosen, tell: Tell)
                 tell(finding)
             async for finding in chosen_checks(caller, chosen):
                 tell(finding)
-            async for finding in life_checks(eventd, heir, agent, program):
+            async for finding in life_checks(eventd, heir, agent, program, stranger):
                 tell(finding)
 
 

@@ -10,24 +10,29 @@ from guestmux_session.check.agent_program import LEAVE_SECONDS, AgentProgram
 from guestmux_session.check.call_checks import NO_ARGUMENTS, UNKNOWN, refusal
 from guestmux_session.check.findings import Finding, failed, passed, skipped
 from guestmux_session.check.played_eventd import PlayedEventd, Registration, ask_agent
+from guestmux_transport.bus import Bus
 from guestmux_transport.values import Variant
 
 REGISTER_SECONDS = 15.0
 """A program in an interpreter starts within a few; one that waits between attempts waits that long."""
+
+AGAIN_SECONDS = 15.0
+"""Time to register with another eventd: likewise."""
 
 CALM_SECONDS = 1.0
 """Time in which an agent that was released must not be back with the same eventd."""
 
 
 async def life_checks(
-    eventd: PlayedEventd, heir: PlayedEventd, agent: Registration, program: AgentProgram
+    eventd: PlayedEventd, heir: PlayedEventd, agent: Registration, program: AgentProgram, stranger: Bus
 ) -> AsyncIterator[Finding]:
     """All of them, in this order; `heir` becomes eventd in `eventd`'s place."""
+    yield refusal("strangers-release", await ask_agent(stranger, agent, "Release"))
     yield await _released(eventd, agent)
     again = await _replaced(eventd, heir, program)
     if again is None:
         todo = "watch NameOwnerChanged of org.guestmux.Manager1, and register with each new owner"
-        text = f"no registration with it within {REGISTER_SECONDS:g} s; {program.last_words}"
+        text = f"no registration with it within {AGAIN_SECONDS:g} s; {program.last_words}"
         yield failed("new-eventd", text, todo)
         yield skipped("former-eventd", "it did not register with a new one")
     else:
@@ -56,15 +61,17 @@ async def _released(eventd: PlayedEventd, agent: Registration) -> Finding:
 async def _replaced(eventd: PlayedEventd, heir: PlayedEventd, program: AgentProgram) -> Registration | None:
     await eventd.vanish()
     await heir.appear()
-    return await first_registration(heir, program)
+    return await first_registration(heir, program, AGAIN_SECONDS)
 
 
-async def first_registration(eventd: PlayedEventd, program: AgentProgram) -> Registration | None:
+async def first_registration(
+    eventd: PlayedEventd, program: AgentProgram, seconds: float
+) -> Registration | None:
     """Wait for an eventd's first registration; None where it does not come, or the program ends before."""
     found: list[Registration | None] = []
 
     async def wait() -> None:
-        found.append(await eventd.registration(1, REGISTER_SECONDS))
+        found.append(await eventd.registration(1, seconds))
         group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
