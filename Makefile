@@ -23,7 +23,7 @@ NEED_DESKTOP = ./.ci/need Xvfb=xvfb openbox=openbox xterm=xterm xdotool=xdotool 
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs
 
 # What talks to D-Bus runs with each library; the rest once, the protocol measured.
-BUS_TESTS = tests/eventd tests/session tests/transport --ignore=tests/session/verbs --ignore=tests/session/desktop $(BUS_HOST_TESTS)
+BUS_TESTS = tests/eventd tests/session tests/transport --ignore=tests/session/verbs --ignore=tests/session/desktop --ignore=tests/session/check $(BUS_HOST_TESTS)
 BUS_HOST_TESTS = tests/host/test_end_to_end.py tests/host/test_real_guests.py
 OTHER_TESTS = tests --ignore=tests/protocol --ignore=tests/eventd --ignore=tests/transport \
 	--ignore-glob='tests/session/test_*.py' $(BUS_HOST_TESTS:%=--ignore=%)

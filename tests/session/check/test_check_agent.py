@@ -27,7 +27,7 @@ from tests.support.standin_logind import standin_logind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
-TREE = Path(__file__).parents[2]
+TREE = Path(__file__).parents[3]
 FAULTY = [sys.executable, "-m", "tests.support.faulty_agent"]
 STRANGERS = {"strangers-call", "strangers-cancel", "strangers-release"}
 UNKNOWN = {"unknown-command", "odd-arguments", "unknown-context", "long-arguments", "large-messages"}
