@@ -47,14 +47,16 @@ from guestmux_protocol.agent_bundle import BundleError
 from guestmux_protocol.agent_commands import AgentInstalled, InstalledAgent
 from guestmux_protocol.clipboard_commands import ClipboardFormats
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser, Position, Snapshot
+from guestmux_protocol.display_commands import Display, DisplayMode, Displays, DisplaySetting, DisplaysSet
 from guestmux_protocol.guest.facts import GuestLoadAverage, GuestOSInfo, GuestTimezone
 from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
 from guestmux_protocol.guest.network import GuestNetworkInterface
 from guestmux_protocol.guest.storage import GuestFilesystemInfo
 from guestmux_protocol.idle_commands import IdleState
+from guestmux_protocol.installed_commands import InstalledApp, InstalledApps
 from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
 from guestmux_protocol.patterns import PatternError
-from guestmux_protocol.session_commands import LockState, SessionInfo
+from guestmux_protocol.session_commands import Launched, LockState, RunningApp, RunningApps, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
 from guestmux_protocol.version import VERSION
 
@@ -82,6 +84,11 @@ __all__ = [
     "CopyWatcher",
     "CursorError",
     "Disconnected",
+    "Display",
+    "DisplayMode",
+    "DisplaySetting",
+    "Displays",
+    "DisplaysSet",
     "Event",
     "EventStream",
     "ExitStatus",
@@ -103,7 +110,10 @@ __all__ = [
     "GuestmuxError",
     "IdleState",
     "InstalledAgent",
+    "InstalledApp",
+    "InstalledApps",
     "Item",
+    "Launched",
     "LocalFileError",
     "LockState",
     "NoAddress",
@@ -116,6 +126,8 @@ __all__ = [
     "Process",
     "Reconnected",
     "RemoteError",
+    "RunningApp",
+    "RunningApps",
     "SelectionError",
     "Session",
     "SessionInfo",

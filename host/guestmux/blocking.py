@@ -111,6 +111,15 @@ class Guest(BlockingCalls):
     clipboard_set = waits(_Guest.clipboard_set)
     clipboard_clear = waits(_Guest.clipboard_clear)
 
+    list_apps = waits(_Guest.list_apps)
+    installed_apps = waits(_Guest.installed_apps)
+    launch = waits(_Guest.launch)
+    focus_app = waits(_Guest.focus_app)
+    close_app = waits(_Guest.close_app)
+
+    displays = waits(_Guest.displays)
+    set_displays = waits(_Guest.set_displays)
+
     push_agent = waits(_Guest.push_agent)
     pushed_agents = waits(_Guest.pushed_agents)
     remove_agent = waits(_Guest.remove_agent)

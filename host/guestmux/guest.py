@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 import anyio
 
 from guestmux.agent_calls import AgentCalls
+from guestmux.app_calls import AppCalls
 from guestmux.asking import asking
 from guestmux.backoff import Backoff
 from guestmux.calls import Calls
 from guestmux.clipboard_calls import ClipboardCalls
 from guestmux.cursor import Cursor
+from guestmux.display_calls import DisplayCalls
 from guestmux.errors import (
     CallTimeout,
     ConnectError,
@@ -53,7 +55,9 @@ logger = logging.getLogger(__name__)
 class Guest(
     Calls,
     AgentCalls,
+    AppCalls,
     ClipboardCalls,
+    DisplayCalls,
     FactCalls,
     TransferCalls,
     ProcessCalls,

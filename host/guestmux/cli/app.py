@@ -10,11 +10,13 @@ import click
 from guestmux import __version__
 from guestmux.cli import exits
 from guestmux.cli.cmd_agent import agent
+from guestmux.cli.cmd_apps import apps
 from guestmux.cli.cmd_call import call
 from guestmux.cli.cmd_cat import cat
 from guestmux.cli.cmd_clipboard import clipboard
 from guestmux.cli.cmd_completion import completion
 from guestmux.cli.cmd_cp import cp
+from guestmux.cli.cmd_displays import displays
 from guestmux.cli.cmd_doctor import doctor
 from guestmux.cli.cmd_events import events
 from guestmux.cli.cmd_exec import execute
@@ -76,6 +78,8 @@ for command in (
     logout,
     notify,
     clipboard,
+    apps,
+    displays,
     execute,
     cat,
     cp,

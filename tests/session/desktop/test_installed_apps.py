@@ -78,6 +78,10 @@ class Guest:
     def wanted(self, event: str) -> bool:
         return event == "PACKAGES_CHANGED"
 
+    def withheld(self, event: str) -> frozenset[str]:
+        del event
+        return frozenset()
+
     async def until_wanted(self, *events: str) -> None:
         assert events == ("PACKAGES_CHANGED",)
 
