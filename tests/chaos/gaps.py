@@ -55,6 +55,6 @@ def check_gaps(hearing: Hearing, causes: Causes) -> None:
 
 def _moved_on(gap: Gap, causes: Causes) -> bool:
     """Whether memory has moved on from what it is said to have lost: as soon as somebody has asked after that."""
-    index = bisect_right(causes.sights, gap.told.time, key=lambda sight: sight.told)
+    index = bisect_right(causes.sights, gap.told.time, key=lambda sight: sight.asked)
     later = causes.sights[index] if index < len(causes.sights) else None
     return later is None or later.epoch != gap.told.epoch or later.seq >= gap.told.last + causes.ring

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from tests.chaos.account import tell_findings, tell_hearing
@@ -13,6 +14,7 @@ from tests.chaos.hearing import Finding, Hearing
 from tests.chaos.monkey import Deed
 from tests.chaos.referee import judge
 from tests.chaos.vitals_check import check_log, check_vitals
+from tests.chaos.witness import Sight
 from tests.chaos.world import JOURNAL_BYTES, Stuck, World, world
 
 MEMORY = 96 << 20
@@ -70,7 +72,10 @@ def _tell(made: World, hearings: Iterable[Hearing], took: float) -> str:
     emitted = sum(agent.total for agent in made.emitted())
     samples = made.vitals.samples
     lines = [
-        f"{took:.0f} s, {emitted / took:,.0f} events/s emitted of {made.rate:,} asked for, ring {made.ring}",
+        (
+            f"{took:.0f} s, {rate_of(made.witness.sights):,.0f} events/s while eventd lived of {made.rate:,} asked for,"
+            f" {emitted:,} emitted in all, ring {made.ring}"
+        ),
         f"{len(made.ledger.changes)} changes at logind, {len(made.ledger.syncs)} times in step",
         f"done: {_tell_deeds(made.monkey.diary)}",
         (
@@ -79,6 +84,13 @@ def _tell(made: World, hearings: Iterable[Hearing], took: float) -> str:
         ),
     ]
     return "\n".join([*lines, *map(tell_hearing, hearings)])
+
+
+def rate_of(sights: Sequence[Sight]) -> float:
+    """Events that eventd numbered in a second, without the time in which it was dead or did not answer."""
+    pairs = [(one, other) for one, other in pairwise(sights) if one.epoch == other.epoch]
+    seconds = sum(other.told - one.told for one, other in pairs)
+    return sum(other.seq - one.seq for one, other in pairs) / seconds if seconds else 0.0
 
 
 def _tell_deeds(diary: Sequence[Deed]) -> str:

@@ -202,6 +202,9 @@ class SessionCheck:
             self._standing.take(event, stored=not self.tails.has(event.place[1]))
         self._standing.enter(self.ranks[stretch.after.epoch])
         known, truth = self._standing.known, stretch.after.truth
+        if self.hearing.covers((self.ranks[stretch.after.epoch], stretch.after.seq), stored=True):
+            # It was told that it does not hear the last of it.
+            return
         if stretch.lost or self._unsure:
             # What of the truth was stored is not known where it is as of a moment in a tail.
             self._unsure = self.tails.has(stretch.after.seq)

@@ -16,6 +16,7 @@ from tests.chaos.hearing import Finding
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.records import Claims, Connected, Lost, Record, Said, encode, read_last, take_up
 from tests.chaos.referee import Case, judge
+from tests.chaos.round import rate_of
 from tests.chaos.stored import Stored, Tails
 from tests.chaos.story import check_story
 from tests.chaos.vitals import Vital
@@ -106,7 +107,7 @@ def judged(tmp_path: Path) -> Callable[..., list[Finding]]:
         sparing = [record for record in others or GOOD if not isinstance(record, Claims)]
         for name, lines in (("durable", records), ("sparing", sparing)):
             (tmp_path / name).write_bytes(b"".join(encode(record) + b"\n" for record in lines))
-        causes = Causes(10, crashes, 1, lasting=True, sights=[Sight(5.0, 5.01, B, 120, {})])
+        causes = Causes(10, crashes, 1, lasting=True, sights=[Sight(5.005, 5.01, B, 120, {})])
         case = Case(
             {"durable": tmp_path / "durable"},
             {"sparing": tmp_path / "sparing"},
@@ -249,6 +250,14 @@ def test_a_story_that_is_none_is_found(events: list[Said]) -> None:
 
 def test_a_crash_gap_needs_a_crash(judged: Callable[..., list[Finding]]) -> None:
     assert judged(GOOD, crashes=0) != []
+
+
+def test_the_rate_is_that_of_the_time_in_which_eventd_lived() -> None:
+    sights = [
+        Sight(0, time, epoch, seq, {}) for time, epoch, seq in ((1.0, A, 10), (2.0, A, 30), (9.0, B, 50))
+    ]
+    assert rate_of(sights) == 20.0
+    assert rate_of(sights[:1]) == 0.0
 
 
 def test_what_is_too_large_is_found() -> None:

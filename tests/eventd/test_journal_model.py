@@ -31,6 +31,8 @@ class JournalModel(RuleBasedStateMachine):
         self.last = 0
         self.durable = 0
         self.snapshot: tuple[Path, list[Item], int] | None = None
+        self.stood: dict[int, dict[str, bytes]] = {0: {}}
+        """What was told and held, from these numbers on."""
 
     def teardown(self) -> None:
         self.store.close()
@@ -48,6 +50,19 @@ class JournalModel(RuleBasedStateMachine):
         entries = [event(self._number(step), size=size, time=self.wall.time) for _ in range(count)]
         self.store.append(entries)
         self.told += entries
+
+    @rule(
+        changes=st.lists(
+            st.tuples(st.sampled_from("abcdef"), st.none() | st.binary(max_size=60)), min_size=1, max_size=90
+        )
+    )
+    def append_what_holds(self, changes: list[tuple[str, bytes | None]]) -> None:
+        entries = [event(self._number(1), time=self.wall.time, change=change) for change in changes]
+        self.store.append(entries)
+        self.told += entries
+        for entry, (key, value) in zip(entries, changes, strict=True):
+            held = {**self._held(entry.seq), key: value}
+            self.stood[entry.seq] = {each: text for each, text in held.items() if text is not None}
 
     @rule(length=st.integers(1, 4), behind=st.booleans())
     def append_gap(self, length: int, behind: bool) -> None:
@@ -87,10 +102,15 @@ class JournalModel(RuleBasedStateMachine):
         kept = int(min(self.durable, now) + share * max(now - self.durable, 0))
         cut = copied(self.directory, self._new_folder(), kept)
         self._go_on_with(cut)
+        # What was stored and what holds by it are cut at the same place.
+        ended = self.store.runs[-2].last
+        assert ended is not None
+        self.stood[self.last] = self._held(ended)
 
     @rule()
     def take_snapshot(self) -> None:
         self.snapshot = (copied(self.directory, self._new_folder()), list(self.told), self.last)
+        self.stood_then = dict(self.stood)
 
     @precondition(lambda self: self.snapshot is not None)
     @rule()
@@ -98,6 +118,7 @@ class JournalModel(RuleBasedStateMachine):
         assert self.snapshot is not None
         folder, self.told, self.last = self.snapshot
         self.told = list(self.told)
+        self.stood = dict(self.stood_then)
         self._go_on_with(copied(folder, self._new_folder()))
 
     @invariant()
@@ -118,6 +139,10 @@ class JournalModel(RuleBasedStateMachine):
         assert not there
 
     @invariant()
+    def what_was_told_and_holds_is_known(self) -> None:
+        assert dict(self.store.told) == self._held(self.last)
+
+    @invariant()
     def the_bounds_hold(self) -> None:
         found = everything(self.store, self.store.expired)
         entries = [item for item in found if isinstance(item, Entry)]
@@ -128,6 +153,9 @@ class JournalModel(RuleBasedStateMachine):
     @invariant()
     def the_next_number_is_new(self) -> None:
         assert self.store.next > self.last
+
+    def _held(self, seq: int) -> dict[str, bytes]:
+        return self.stood[max(number for number in self.stood if number <= seq)]
 
     def _number(self, step: int) -> int:
         self.last += step

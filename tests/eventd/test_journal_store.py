@@ -1,13 +1,17 @@
 """The journal on disk: what was stored is there after whatever happened, or a gap has its number."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from guestmux_eventd.event_log import Entry
 from guestmux_eventd.journal import gaps, runs
 from guestmux_eventd.journal.bounds import MIN_BYTES, Bounds
+from guestmux_eventd.journal.faults import JournalFault
 from guestmux_eventd.journal.gaps import Gap
 from guestmux_eventd.journal.runs import RESERVED, Run
+from guestmux_eventd.journal.told import ToldTable
 from tests.support.journals import (
     Wall,
     copied,
@@ -252,3 +256,94 @@ def test_no_memory_is_shared_with_others(tmp_path: Path) -> None:
             "journal.sqlite-wal",
         ]
         assert all((path.stat().st_mode & 0o777) == 0o600 for path in (tmp_path / "j").iterdir())
+
+
+def told(seq: int, key: str, text: bytes | None) -> Entry:
+    return event(seq, change=(key, text))
+
+
+def test_what_was_told_and_holds_is_stored_with_the_events_that_say_so(tmp_path: Path) -> None:
+    with opened(place(tmp_path / "j")) as store:
+        store.begin("a", 1)
+        assert store.told == []
+        store.append([told(1, "a", b"1"), told(2, "b", b"1"), event(3), told(4, "a", b"2")])
+        store.append([told(5, "b", None), told(6, "c", None)])
+        assert store.told == [("a", b"2")]
+    with opened(place(tmp_path / "j")) as store:
+        assert store.told == [("a", b"2")]
+
+
+def test_it_outlives_the_events(tmp_path: Path) -> None:
+    with opened(place(tmp_path / "j", bounds=Bounds(bytes=MIN_BYTES, events=2))) as store:
+        store.begin("a", 1)
+        store.append([told(1, "a", b"1"), event(2)])
+        store.append(events([3, 4]))
+        assert numbers(everything(store)) == [(1, 2, "expired"), 3, 4]
+        assert store.told == [("a", b"1")]
+
+
+def test_a_transaction_that_fails_changes_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError
+
+    with opened(place(tmp_path / "j")) as store:
+        store.begin("a", 1)
+        store.append([told(1, "a", b"1")])
+        monkeypatch.setattr(ToldTable, "change", fail)
+        with pytest.raises(JournalFault):
+            store.append([told(2, "a", b"2")])
+        monkeypatch.undo()
+        assert (numbers(everything(store)), store.told) == ([1], [("a", b"1")])
+        store.append([told(2, "a", b"2")])
+        assert (numbers(everything(store)), store.told) == ([1, 2], [("a", b"2")])
+
+
+def test_it_can_be_said_as_a_whole(tmp_path: Path) -> None:
+    rows = [(f"key {number:03}", b"x" * number) for number in range(150)]
+    with opened(place(tmp_path / "j")) as store:
+        store.begin("a", 1)
+        store.append([told(1, "a", b"1")])
+        store.stand(rows)
+        assert store.told == rows
+        store.stand(rows)
+        assert store.told == rows
+        store.stand([])
+        assert store.told == []
+
+
+def test_where_the_bound_was_lowered_below_it_is_forgotten(tmp_path: Path) -> None:
+    rows = [(f"key {number}", b"x" * 1000) for number in range(60)]
+    with opened(place(tmp_path / "j", bounds=Bounds(bytes=4 * MIN_BYTES))) as store:
+        store.begin("a", 1)
+        store.stand(rows)
+        store.append(events([1]))
+    with opened(place(tmp_path / "j")) as store:
+        assert (numbers(everything(store)[:1]), store.told) == ([1], [])
+
+
+def test_a_row_that_was_turned_over_is_found_when_it_is_opened(tmp_path: Path) -> None:
+    with opened(place(tmp_path / "j")) as store:
+        store.begin("a", 1)
+        store.append([told(1, "a", b"1")])
+        store._connection.execute("UPDATE told SET data = x'32'")
+    with opened(place(tmp_path / "j")) as store:
+        assert (store.told, store.next) == ([], 1)
+    assert (tmp_path / "j" / "journal.sqlite.corrupt").exists()
+
+
+def test_there_is_room_for_as_much_of_it_as_there_may_be(tmp_path: Path) -> None:
+    """Also where the journal is full of events."""
+    at = place(tmp_path / "j", bounds=Bounds(bytes=MIN_BYTES))
+    text = b"x" * 300
+    with opened(at) as store:
+        store.begin("a", 1)
+        for begun in range(1, 12_000, 400):
+            store.append([event(seq, size=100) for seq in range(begun, begun + 400)])
+        keys = [f"session {number * 7919 % 1000:04}" for number in range(at.told_bytes // 320)]
+        store.append([told(20_000 + number, key, text) for number, key in enumerate(keys)])
+        store.stand([(f"{key}x", text) for key in keys])
+        store.append([event(seq, size=100) for seq in range(30_000, 30_400)])
+        assert len(store.told) == len(keys)
+        assert at.files.size() <= MIN_BYTES

@@ -69,6 +69,7 @@ class EventGuest:
         machine: str = "m",
         ring: int = RING,
         bounds: Bounds = BOUNDS,
+        boot: str = "",
     ) -> None:
         self.directory = directory
         self.machine = machine
@@ -78,7 +79,10 @@ class EventGuest:
         self.journal: Journal | None = None
         if directory is not None:
             self.journal = Journal(
-                place(directory, machine=machine, bounds=bounds), now=self.disk_time, batch_seconds=0
+                place(directory, machine=machine, bounds=bounds),
+                now=self.disk_time,
+                batch_seconds=0,
+                boot=boot,
             )
         self.hosts = Hosts()
         self.feeds = Feeds(self.log, self.hosts, journal=self.journal, now=now or Now())

@@ -17,6 +17,7 @@ from guestmux_eventd.journal.files import NAME
 from guestmux_eventd.journal.gaps import Gap
 from guestmux_eventd.journal.opening import JournalPlace
 from guestmux_eventd.journal.store import Item, JournalStore, last_of
+from guestmux_eventd.told import Change
 
 SMALL = Bounds(bytes=MIN_BYTES)
 PARTS = (NAME, f"{NAME}-wal")
@@ -32,10 +33,10 @@ class Wall:
         return self.time
 
 
-def event(seq: int, *, size: int = 0, time: float = 1_700_000_000.0) -> Entry:
+def event(seq: int, *, size: int = 0, time: float = 1_700_000_000.0, change: Change | None = None) -> Entry:
     """An event as eventd has it."""
     data = json.dumps({"epoch": "e", "seq": seq, "source": "verified", "x": "x" * size}).encode()
-    return Entry(seq, "SESSION_LOGIN", data, int(time * 1_000_000))
+    return Entry(seq, "SESSION_LOGIN", data, int(time * 1_000_000), change)
 
 
 def events(numbers: Iterable[int], *, size: int = 0) -> list[Item]:
