@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -103,8 +104,14 @@ async def _check(options: argparse.Namespace, command: list[str], tell: Callable
         return
     address = system_bus_address() if options.bus == SYSTEM_BUS else options.bus
     tell(await live_check(options.name, address))
-    todo = f"give the command that starts the agent: guestmux-session check-agent {options.name} -- COMMAND"
+    todo = f"start it for that: guestmux-session check-agent {options.name} -- {_program_of(options.name)}"
     tell(skipped("everything else", "the bus lets nobody but eventd call an agent", todo))
+
+
+def _program_of(name: str) -> str:
+    """What starts the agent, where it is where docs/agents.md has it."""
+    program = Path("~/.local/lib/guestmux-agents", name, "agent")
+    return str(program) if program.expanduser().is_file() else "COMMAND"
 
 
 class _Report:

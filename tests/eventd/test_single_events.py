@@ -157,6 +157,26 @@ async def test_nobody_speaks_under_the_name_of_an_agent(host: RawHost, client: B
     assert (await host.event(DONE))["agent"] == "org.example.other"
 
 
+async def test_a_flood_is_held_back_and_hosts_are_served(
+    host: RawHost, client: BareAgent, eventd: Eventd
+) -> None:
+    outcomes: list[str] = []
+
+    async def flood() -> None:
+        try:
+            await once(client)
+        except CallError as error:
+            outcomes.append(error.name)
+
+    while len(outcomes) < 50:
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(flood)
+            assert "return" in await host.ask("guest-ping")
+    assert set(outcomes) == {"org.guestmux.Error.LimitExceeded"}
+    assert await eventd.rests()
+
+
 class _NoLogins:
     """Nobody is in a session."""
 
