@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from guestmux_session.info_environment import account
 
 SYSTEM_STORE = Path("/var/lib/guestmux-agents")
 """Not below /var/lib/guestmux, which is eventd's: who gets the better of eventd must not choose what root runs."""
@@ -35,8 +36,8 @@ class Place:
 
 def user_place() -> Place:
     """The place of the user whose process this is."""
-    account = pwd.getpwuid(os.getuid())
-    return Place(Path(account.pw_dir) / USER_STORE, account.pw_name, system=False)
+    user = account(os.getuid())
+    return Place(Path(user.pw_dir) / USER_STORE, user.pw_name, system=False)
 
 
 def system_place() -> Place:
