@@ -53,11 +53,13 @@ from guestmux_protocol.guest.freeze import GuestFilesystemTrimResult
 from guestmux_protocol.guest.network import GuestNetworkInterface
 from guestmux_protocol.guest.storage import GuestFilesystemInfo
 from guestmux_protocol.idle_commands import IdleState
+from guestmux_protocol.inhibit_commands import Inhibited, Inhibitor
 from guestmux_protocol.installed_commands import InstalledApp, InstalledApps
-from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
+from guestmux_protocol.notification_commands import NotifyAction, NotifyReply, NotifyResult
 from guestmux_protocol.patterns import PatternError
 from guestmux_protocol.session_commands import Launched, LockState, RunningApp, RunningApps, SessionInfo
 from guestmux_protocol.sessions import AgentInfo, Session
+from guestmux_protocol.uri_commands import OpenedUri
 from guestmux_protocol.version import VERSION
 
 __version__ = VERSION
@@ -109,6 +111,8 @@ __all__ = [
     "GuestUser",
     "GuestmuxError",
     "IdleState",
+    "Inhibited",
+    "Inhibitor",
     "InstalledAgent",
     "InstalledApp",
     "InstalledApps",
@@ -120,7 +124,9 @@ __all__ = [
     "NoStreams",
     "NotConnected",
     "NotifyAction",
+    "NotifyReply",
     "NotifyResult",
+    "OpenedUri",
     "PatternError",
     "Position",
     "Process",

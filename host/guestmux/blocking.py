@@ -105,6 +105,13 @@ class Guest(BlockingCalls):
     logout = waits(_Guest.logout)
     session_info = waits(_Guest.session_info)
     notify = waits(_Guest.notify)
+    close_notification = waits(_Guest.close_notification)
+    open_uri = waits(_Guest.open_uri)
+
+    inhibit_idle = waits(_Guest.inhibit_idle)
+    uninhibit_idle = waits(_Guest.uninhibit_idle)
+    idle_inhibitors = waits(_Guest.idle_inhibitors)
+    idle_inhibited = within(_Guest.idle_inhibited)
 
     clipboard_formats = waits(_Guest.clipboard_formats)
     clipboard_get = waits(_Guest.clipboard_get)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
-
 from guestmux.calling import Calling, read_as
 from guestmux.schema import GuestSchema
 from guestmux_protocol.commands import GuestAgentInfo, GuestUser
 from guestmux_protocol.idle_commands import IdleState
-from guestmux_protocol.notification_commands import NotifyAction, NotifyResult
 from guestmux_protocol.session_commands import LockState, SessionInfo
 from guestmux_protocol.sessions import Session
 
@@ -81,52 +77,9 @@ class Calls(Calling):
         value = await self.call("session-get-info", session=session, wait=wait, timeout=timeout)
         return read_as(SessionInfo, "session-get-info", value)
 
-    async def notify(
-        self,
-        summary: str,
-        body: str = "",
-        *,
-        session: str = ACTIVE,
-        icon: str = "",
-        urgency: Literal["low", "normal", "critical"] = "normal",
-        actions: Sequence[NotifyAction] | Mapping[str, str] = (),
-        expire: float | None = None,
-        wait_for_user: bool = False,
-        wait: float | None = None,
-        timeout: float | None = None,
-    ) -> NotifyResult:
-        """Show a desktop notification.
-
-        Args:
-            summary: the title, one line.
-            body: the text; shown as plain text.
-            session: a logind id, `active` or `user:NAME`.
-            icon: a name from the session's icon theme.
-            urgency: how much it matters.
-            actions: buttons, as {key: label} or NotifyAction.
-            expire: seconds until it goes away; 0 never; None as the desktop likes.
-            wait_for_user: return only when the user acted, or it expired. Give a `timeout` that suits.
-            wait: seconds to wait for the session's agent to register.
-            timeout: seconds until the call is cancelled.
-        """
-        arguments = {"summary": summary, "body": body, "icon": icon, "urgency": urgency}
-        buttons = _buttons(actions)
-        optional = {"actions": buttons, "expire": expire, "wait-for-user": wait_for_user or None}
-        given = {name: value for name, value in optional.items() if value not in (None, [])}
-        value = await self.call(
-            "session-notify", {**arguments, **given}, session=session, wait=wait, timeout=timeout
-        )
-        return read_as(NotifyResult, "session-notify", value)
-
     async def _lock_state(
         self, command: str, session: str, wait: float | None, timeout: float | None
     ) -> LockState:
         return read_as(
             LockState, command, await self.call(command, session=session, wait=wait, timeout=timeout)
         )
-
-
-def _buttons(actions: Sequence[NotifyAction] | Mapping[str, str]) -> list[dict[str, str]]:
-    if isinstance(actions, Mapping):
-        return [{"key": key, "label": label} for key, label in actions.items()]
-    return [{"key": action.key, "label": action.label} for action in actions]

@@ -18,6 +18,7 @@ from guestmux.backoff import Backoff
 from guestmux.calls import Calls
 from guestmux.clipboard_calls import ClipboardCalls
 from guestmux.cursor import Cursor
+from guestmux.desktop_calls import DesktopCalls
 from guestmux.display_calls import DisplayCalls
 from guestmux.errors import (
     CallTimeout,
@@ -32,6 +33,7 @@ from guestmux.forward_calls import ForwardCalls
 from guestmux.freeze_calls import FreezeCalls
 from guestmux.guest_stream import GuestStream
 from guestmux.link import Link, open_link
+from guestmux.notification_calls import NotificationCalls
 from guestmux.power_calls import PowerCalls
 from guestmux.process_calls import ProcessCalls
 from guestmux.selection import Selection
@@ -56,6 +58,8 @@ class Guest(
     Calls,
     AgentCalls,
     AppCalls,
+    NotificationCalls,
+    DesktopCalls,
     ClipboardCalls,
     DisplayCalls,
     FactCalls,

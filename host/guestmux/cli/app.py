@@ -23,11 +23,14 @@ from guestmux.cli.cmd_exec import execute
 from guestmux.cli.cmd_forward import forward
 from guestmux.cli.cmd_fs import fs
 from guestmux.cli.cmd_info import info, sessions, users, version
+from guestmux.cli.cmd_inhibit import inhibit_idle
+from guestmux.cli.cmd_notify import notify, notify_close
+from guestmux.cli.cmd_open import open_uri
 from guestmux.cli.cmd_os import net, os_command
 from guestmux.cli.cmd_ping import ping
 from guestmux.cli.cmd_power import reboot, shutdown, suspend
 from guestmux.cli.cmd_schema import schema
-from guestmux.cli.cmd_session import idle, lock, logout, notify, unlock
+from guestmux.cli.cmd_session import idle, lock, logout, unlock
 from guestmux.cli.cmd_wait import wait
 from guestmux.cli.options import connecting
 from guestmux.cli.output import ReaderGone, warn
@@ -77,6 +80,9 @@ for command in (
     idle,
     logout,
     notify,
+    notify_close,
+    open_uri,
+    inhibit_idle,
     clipboard,
     apps,
     displays,
