@@ -164,6 +164,21 @@ async def test_who_made_a_monitor_but_not_its_serial_number(agent: DesktopAgent,
     assert EDID_SERIAL.decode() not in repr(told)
 
 
+async def test_modes_without_end(agent: DesktopAgent, server: XServer) -> None:
+    x = await connect_x11(server.environment["DISPLAY"], server.environment["XAUTHORITY"])
+    opcode = x11.extension_of(await x.ask(x11.query_extension("RANDR")))
+    assert opcode is not None
+    await x.ask(randr.query_version(opcode))
+    for number in range(randr.MAX_MODES):
+        mode = randr.Mode(0, 700, 500, 1_000_000, (710, 720, 730), (510, 520, 530), name=b"%d" % number)
+        x.tell(randr.create_mode(opcode, x.setup.root, mode))
+    resources = randr.resources_of(await x.ask(randr.get_resources(opcode, x.setup.root)))
+    assert len(resources.modes) == randr.MAX_MODES
+    await set_displays(agent, {"name": "DUMMY0", "width": 800, "height": 600})
+    assert shown(server) == {"DUMMY0": "800x600+0+0"}
+    x.close()
+
+
 async def put_edid(server: XServer, block: bytes) -> None:
     """Have the first output say this, as a driver does."""
     x = await connect_x11(server.environment["DISPLAY"], server.environment["XAUTHORITY"])

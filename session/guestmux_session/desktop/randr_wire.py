@@ -26,6 +26,9 @@ _INTERLACE, _DOUBLE_SCAN = 0x10, 0x20
 MAX_NAME = 64
 """Bytes of a mode's name that are looked at."""
 
+MAX_MODES = 4096
+"""Modes of a screen that are looked at: any program may make some, and they are read after each change."""
+
 _MODE = struct.Struct("<IHHIHHHHHHHHI")
 _RESOURCES = struct.Struct("<8xIIHHHH")
 _OUTPUT = struct.Struct("<8xIIIIBBHHHHH")
@@ -184,7 +187,7 @@ def resources_of(reply: bytes) -> Resources:
 def _modes(reply: bytes, at: int, count: int) -> tuple[Mode, ...]:
     modes = []
     name_at = at + count * _MODE.size
-    for number in range(count):
+    for number in range(min(count, MAX_MODES)):
         packed = _MODE.unpack_from(reply, at + number * _MODE.size)
         mode, width, height, clock, h_start, h_end, h_total, _skew, v_start, v_end, v_total, length, flags = (
             packed

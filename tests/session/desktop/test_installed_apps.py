@@ -3,142 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
-from guestmux_protocol.events import PackagesChanged
-from guestmux_protocol.installed_commands import InstalledApp, SessionListInstalled
-from guestmux_protocol.registry import Data
 from guestmux_session.desktop import app_places, app_versions, installed_watch
-from guestmux_session.desktop.installed import Installed
 from guestmux_session.desktop.installed_apps import name_keys
+from tests.support.app_folders import AppFolders
 
 pytestmark = pytest.mark.anyio
 
-METAINFO = """<?xml version="1.0"?>
-<component><id>org.example.Draw</id><releases>
-<release date="2026-01-02" version="{version}" type="stable"/><release version="0.9"/>
-</releases></component>
-"""
-
-
-class Guest:
-    """The folders of a guest, and a host that wants to know.
-
-    Attributes:
-        environment: the session's variables.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.home, self.usr = root / "home", root / "usr/share"
-        self.flatpak, self.snapd, self.snaps = root / "flatpak", root / "snapd", root / "snap"
-        self.environment = {"HOME": str(self.home), "XDG_DATA_DIRS": str(self.usr), "PATH": "/nosuch"}
-        self.told: list[PackagesChanged] = []
-        self._changed = anyio.Event()
-        self.home.mkdir()
-
-    def put(self, data: Path, name: str, *lines: str) -> Path:
-        """A desktop file in a folder of data."""
-        path = data / "applications" / f"{name}.desktop"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(["[Desktop Entry]", "Type=Application", *lines, ""]))
-        return path
-
-    def put_flatpak(self, name: str, version: str, installation: Path | None = None) -> Path:
-        """As flatpak lays it out."""
-        root = installation or self.flatpak
-        active = root / "app" / name / "current/active"
-        exported = self.put(active / "export/share", name, f"Name={name}", f"X-Flatpak={name}")
-        metainfo = active / f"files/share/metainfo/{name}.metainfo.xml"
-        metainfo.parent.mkdir(parents=True, exist_ok=True)
-        metainfo.write_text(METAINFO.format(version=version))
-        link = root / "exports/share/applications" / exported.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        coming = link.with_suffix(".new")
-        coming.symlink_to(exported)
-        return coming.rename(link)
-
-    @property
-    def own(self) -> Path:
-        return self.home / ".local/share"
-
-    async def installed(self, **asked: bool) -> dict[str, InstalledApp]:
-        async def environment() -> dict[str, str]:
-            return self.environment
-
-        told = await Installed(self, environment).list_installed(SessionListInstalled(**asked))
-        return {app.app_id: app for app in told.apps}
-
-    def wanted(self, event: str) -> bool:
-        return event == "PACKAGES_CHANGED"
-
-    def withheld(self, event: str) -> frozenset[str]:
-        del event
-        return frozenset()
-
-    async def until_wanted(self, *events: str) -> None:
-        assert events == ("PACKAGES_CHANGED",)
-
-    async def until_unwanted(self, *events: str) -> None:
-        await anyio.sleep_forever()
-
-    async def emit(self, event: str, data: Data) -> int:
-        assert (event, type(data)) == ("PACKAGES_CHANGED", PackagesChanged)
-        assert isinstance(data, PackagesChanged)
-        self.told.append(data)
-        self._changed.set()
-        return 1
-
-    async def next(self) -> dict[str, Any]:
-        """The next event that is told, without what is empty."""
-        while not self.told:
-            self._changed = anyio.Event()
-            await self._changed.wait()
-        return {name: value for name, value in msgspec.to_builtins(self.told.pop(0)).items() if value}
-
-    async def _until_told(self) -> None:
-        """What there was is known when something that comes then is told: `first`, which is there afterwards."""
-        there = False
-        while not there or not self.told:
-            self.told.clear()
-            first = self.put(self.own, "first", "Name=first")
-            there = not there
-            if not there:
-                first.unlink()
-            with anyio.move_on_after(1.0):
-                self._changed = anyio.Event()
-                await self._changed.wait()
-        self.told.clear()
-
-    @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        async def environment() -> dict[str, str]:
-            return self.environment
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(Installed(self, environment).run)
-            await self._until_told()
-            yield
-            group.cancel_scope.cancel()
-
 
 @pytest.fixture
-def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guest:
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppFolders:
     monkeypatch.setattr(installed_watch, "QUIET_SECONDS", 0.1)
-    guest = Guest(tmp_path)
+    guest = AppFolders(tmp_path)
     monkeypatch.setattr(app_places, "FLATPAK", guest.flatpak)
     monkeypatch.setattr(app_places, "SNAPD", guest.snapd)
     monkeypatch.setattr(app_versions, "SNAPS", (guest.snaps,))
     return guest
 
 
-async def test_where_applications_come_from(guest: Guest) -> None:
+async def test_where_applications_come_from(guest: AppFolders) -> None:
     guest.put(guest.usr, "editor", "Name=Editor", "Categories=Utility;TextEditor;", "MimeType=text/plain;")
     guest.put(guest.own, "mine", "Name=Mine")
     guest.put_flatpak("org.example.Draw", "1.2.3")
@@ -165,7 +52,7 @@ async def test_where_applications_come_from(guest: Guest) -> None:
     assert (await guest.installed(mime_types=True))["editor"].mime_types == ["text/plain"]
 
 
-async def test_what_no_menu_has(guest: Guest) -> None:
+async def test_what_no_menu_has(guest: AppFolders) -> None:
     guest.environment["XDG_CURRENT_DESKTOP"] = "ubuntu:GNOME"
     guest.put(guest.usr, "a", "Name=A", "NoDisplay=true")
     guest.put(guest.usr, "b", "Name=B", "OnlyShowIn=KDE;")
@@ -175,7 +62,7 @@ async def test_what_no_menu_has(guest: Guest) -> None:
     assert [*await guest.installed(hidden=True)] == ["a", "b", "c", "d"]
 
 
-async def test_what_is_not_there(guest: Guest) -> None:
+async def test_what_is_not_there(guest: AppFolders) -> None:
     guest.put(guest.usr, "deleted", "Name=X")
     # The user's word that it is gone (specification, "Hidden").
     guest.put(guest.own, "deleted", "Hidden=true")
@@ -197,7 +84,7 @@ async def test_what_is_not_there(guest: Guest) -> None:
         ({}, "Editor"),
     ],
 )
-async def test_in_the_sessions_language(guest: Guest, variables: dict[str, str], name: str) -> None:
+async def test_in_the_sessions_language(guest: AppFolders, variables: dict[str, str], name: str) -> None:
     guest.environment |= variables
     guest.put(guest.usr, "e", "Name=Editor", "Name[de]=Bearbeiter", "Name[de_AT]=Editor (AT)")
     assert (await guest.installed())["e"].name == name
@@ -208,7 +95,7 @@ def test_the_keys_of_a_language() -> None:
     assert keys == ["Name[sr_RS@latin]", "Name[sr_RS]", "Name[sr@latin]", "Name[sr]", "Name"]
 
 
-async def test_hostile_files_harm_nobody(guest: Guest) -> None:
+async def test_hostile_files_harm_nobody(guest: AppFolders) -> None:
     guest.put(guest.own, "long", f"Name={'x' * 10_000}", "Categories=" + ";".join(["y" * 1000] * 1000))
     guest.put(guest.own, "control", "Name=\x1b[31mred\x07")
     guest.put(guest.own, "flat", "Name=F", "X-Flatpak=../../../etc")
@@ -221,7 +108,7 @@ async def test_hostile_files_harm_nobody(guest: Guest) -> None:
     assert apps["control"].name == "\ufffd[31mred\ufffd"
 
 
-async def test_what_the_user_installs_and_removes_is_told(guest: Guest) -> None:
+async def test_what_the_user_installs_and_removes_is_told(guest: AppFolders) -> None:
     async with guest.watched():
         own = guest.put(guest.own, "mine", "Name=Mine")
         guest.put(guest.own, "helper", "Name=Helper", "NoDisplay=true")
@@ -234,7 +121,7 @@ async def test_what_the_user_installs_and_removes_is_told(guest: Guest) -> None:
         assert (await guest.next())["removed"] == [{"name": "mine", "architecture": "", "version": ""}]
 
 
-async def test_a_flatpak_that_comes_is_upgraded_and_goes(guest: Guest) -> None:
+async def test_a_flatpak_that_comes_is_upgraded_and_goes(guest: AppFolders) -> None:
     """From a guest without any Flatpak on: none of its folders is there yet."""
     async with guest.watched():
         link = guest.put_flatpak("org.example.Draw", "1.2.3")
@@ -247,7 +134,7 @@ async def test_a_flatpak_that_comes_is_upgraded_and_goes(guest: Guest) -> None:
         assert await guest.next() == {**told, "removed": [{**one, "version": "1.3"}]}
 
 
-async def test_folders_that_go_and_come_back(guest: Guest) -> None:
+async def test_folders_that_go_and_come_back(guest: AppFolders) -> None:
     async with guest.watched():
         shutil.rmtree(guest.own)
         assert [one["name"] for one in (await guest.next())["removed"]] == ["first"]
@@ -255,7 +142,7 @@ async def test_folders_that_go_and_come_back(guest: Guest) -> None:
         assert [one["name"] for one in (await guest.next())["installed"]] == ["mine"]
 
 
-async def test_an_event_is_bounded(guest: Guest) -> None:
+async def test_an_event_is_bounded(guest: AppFolders) -> None:
     async with guest.watched():
         for number in range(installed_watch.MAX_SHOWN + 1):
             guest.put(guest.own, f"{number:03}", "Name=X")
