@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
+
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
 
 _MARKS = re.compile(r"<(/?)([biu])>|&(?:amp|lt|gt|quot|apos);")
 """What a host's markup is taken for: no links and no pictures, which would have the desktop open and load things."""
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def shown_text(text: str, *, markup: bool, server_has_markup: bool) -> str:
@@ -18,7 +21,7 @@ def shown_text(text: str, *, markup: bool, server_has_markup: bool) -> str:
         server_has_markup: whether the server takes the text for markup (its capability `body-markup`).
     """
     if not markup:
-        return html.escape(text, quote=False) if server_has_markup else text
+        return _escaped(text) if server_has_markup else text
     return _balanced(text) if server_has_markup else _plain(text)
 
 
@@ -28,10 +31,10 @@ def _balanced(text: str) -> str:
     opened: list[str] = []
     place = 0
     for mark in _MARKS.finditer(text):
-        parts.append(html.escape(text[place : mark.start()], quote=False))
+        parts.append(_escaped(text[place : mark.start()]))
         parts.append(_taken(mark, opened))
         place = mark.end()
-    parts.append(html.escape(text[place:], quote=False))
+    parts.append(_escaped(text[place:]))
     return "".join([*parts, *(f"</{name}>" for name in reversed(opened))])
 
 
@@ -44,9 +47,13 @@ def _taken(mark: re.Match[str], opened: list[str]) -> str:
     elif opened and opened[-1] == name:
         opened.pop()
     else:
-        return html.escape(mark[0], quote=False)
+        return _escaped(mark[0])
     return mark[0]
 
 
 def _plain(text: str) -> str:
-    return _MARKS.sub(lambda mark: "" if mark[2] else html.unescape(mark[0]), text)
+    return _MARKS.sub(lambda mark: "" if mark[2] else _ENTITIES[mark[0]], text)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
