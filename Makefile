@@ -95,6 +95,10 @@ test-guest: .venv/.installed ## Against a container with real systemd, logind, D
 chaos: .venv/.installed bus ## Kill everything at random under load and account for each event; MINUTES=5 SEED=random
 	.venv/bin/python -m tests.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
+.PHONY: overload
+overload: .venv/.installed bus ## See that eventd's memory stays level while agents emit all they can; MINUTES=5
+	.venv/bin/python -m tests.chaos.overload --minutes $(or $(MINUTES),5)
+
 .PHONY: test-qemu
 test-qemu: .venv/.installed bus ## Against QEMU's real chardevs and virtio-serial ports, without booting anything
 	@./.ci/need qemu-system-x86_64=qemu-system-x86

@@ -262,6 +262,7 @@ class Daemon:
                 tasks.cancel_scope.cancel()
         finally:
             power.close()
+            logins.close()
             self._links.bus = self._manager = None
             manager.close()
 

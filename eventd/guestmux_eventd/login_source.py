@@ -81,6 +81,11 @@ class LoginSource:
         await self._attempt(self.read_all)
         tasks.start_soon(self._follow)
 
+    def close(self) -> None:
+        """Take no signals any more, also where `start` has not come to its end."""
+        self._send.close()
+        self._jobs.close()
+
     async def _follow(self) -> None:
         async with self._send, self._jobs:
             await self._catch_up()

@@ -38,6 +38,21 @@ def slope(samples: Sequence[Vital]) -> float:
     return over / sum((each.time - mean_time) ** 2 for each in samples)
 
 
+def growth(samples: Sequence[Vital], seconds: float) -> tuple[float, float]:
+    """What memory grew by when it was warm.
+
+    Args:
+        samples: of the whole time.
+        seconds: how long that was.
+
+    Returns:
+        the bytes of the fitted line, and in how many seconds; more than MAX_GROWTH is too much.
+    """
+    level = [sample for sample in samples if sample.time - samples[0].time > WARM_UP * seconds]
+    warm = level[-1].time - level[0].time
+    return slope(level) * warm, warm
+
+
 async def measure(directory: Path, seconds: float, rate: int) -> tuple[World, int]:
     """Run eventd at full load.
 
@@ -64,12 +79,11 @@ def main() -> int:
         print(
             f"{sample.time - begin:6.0f} s  {sample.memory / 2**20:6.1f} MiB  {sample.disk >> 10:6} KiB on disk"
         )
-    level = [sample for sample in samples if sample.time - begin > WARM_UP * seconds]
-    growth = slope(level) * (level[-1].time - level[0].time)
+    grown, warm = growth(samples, seconds)
     print(f"{events:,} events, {events / seconds:,.0f}/s: as many as {events / 2000 / 60:.0f} minutes at the")
-    print(f"default of 2,000 a second of one agent. Memory grew by {growth / 2**20:+.2f} MiB over the last")
-    print(f"{level[-1].time - level[0].time:.0f} s, {slope(level) * 3600 / 2**20:+.1f} MiB an hour")
-    return int(growth > MAX_GROWTH)
+    print(f"default of 2,000 a second of one agent. Memory grew by {grown / 2**20:+.2f} MiB over the last")
+    print(f"{warm:.0f} s, {grown / warm * 3600 / 2**20:+.1f} MiB an hour")
+    return int(grown > MAX_GROWTH)
 
 
 if __name__ == "__main__":

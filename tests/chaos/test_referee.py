@@ -14,6 +14,7 @@ from tests.chaos.claims import Emitted
 from tests.chaos.gaps import Causes
 from tests.chaos.hearing import Finding
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
+from tests.chaos.overload import MAX_GROWTH, growth
 from tests.chaos.records import Claims, Connected, Lost, Record, Said, encode, read_last, take_up
 from tests.chaos.referee import Case, judge
 from tests.chaos.round import rate_of
@@ -265,6 +266,17 @@ def test_what_is_too_large_is_found() -> None:
     assert list(check_vitals(samples, memory=30, disk=40)) == []
     assert len(list(check_vitals(samples, memory=29, disk=39))) == 2
     assert len(list(check_vitals([], memory=29, disk=39))) == 2
+
+
+def test_memory_that_grows_is_found_and_none_that_only_fills_or_wavers() -> None:
+    def grown(memory: Callable[[float], float]) -> float:
+        samples = [Vital(time / 5, 1, int(memory(time / 5)), 0) for time in range(500)]
+        return growth(samples, 100.0)[0]
+
+    assert grown(lambda time: 40e6 + 1e6 * min(time, 20)) == pytest.approx(0, abs=1)
+    assert grown(lambda time: 40e6 + 1e6 * (int(time) % 3)) < MAX_GROWTH / 10
+    # 40 bytes for each of 1,000 events a second.
+    assert grown(lambda time: 40e6 + 40e3 * time) > MAX_GROWTH
 
 
 def test_what_should_not_be_logged_is_found() -> None:

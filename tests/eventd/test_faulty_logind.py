@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from functools import partial
@@ -389,3 +390,18 @@ async def test_an_inhibitor_without_a_descriptor_is_none(client: Bus, logind: Fa
         await power.start(tasks)
         assert repr(power) == "<PowerSource holding nothing>"
         tasks.cancel_scope.cancel()
+
+
+async def test_an_end_while_logind_hangs_leaves_nothing_open(client: Bus, logind: FaultyLogind) -> None:
+    """Python complains of a stream that was never closed, and warnings are errors."""
+    logind.hangs = True
+    source = LoginSource(client, SessionTable(), lambda _emissions: None)
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(source.start, tasks)
+            while logind.hangs:
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    source.close()
+    del source
+    gc.collect()
