@@ -39,6 +39,7 @@ FOCUS_CPU = Measure(f"{CHANGES} focus changes/s: CPU", "ms/s")
 FOCUS_WAKEUPS = Measure(f"{CHANGES} focus changes/s: wake-ups", "/s")
 BURST_CPU = Measure(f"{WINDOWS:,} windows in a second: CPU", "ms")
 GROWN = Measure("… memory more than before", "MiB")
+GROWN_AGAIN = Measure("… and more after the next", "MiB")
 STARTS = Measure("… starts told", "", more_is_better=True)
 UNENDED = Measure("… starts without an exit", "")
 FOCUSED = Measure("… changes of focus told", "")
@@ -64,7 +65,7 @@ def _rows(folder: Path, scale: Scale, server: XServer) -> list[Row]:
         for name, sample in _round(folder / str(number), server, scale.seconds).items():
             samples[name].append(sample)
     rounds = Rounds("desktop", samples)
-    both = [REST, FOCUS_CPU, FOCUS_WAKEUPS, BURST_CPU, GROWN, MEMORY]
+    both = [REST, FOCUS_CPU, FOCUS_WAKEUPS, BURST_CPU, GROWN, GROWN_AGAIN, MEMORY]
     rows = [row for measure in both for row in rounds.rows([measure], LISTENING, UNHEARD, SPY)]
     return rows + rounds.rows([STARTS, UNENDED, FOCUSED], LISTENING, UNHEARD)
 
@@ -102,13 +103,16 @@ async def _sampled(windows: Windows, pids: Pids, scale: float, listening: Watche
     before = {name: resident_mib(pid) for name, pid in pids.items()}
     burst = await _used(pids, partial(_burst, windows))
     told = {LISTENING: listening.told()}
+    after = {name: resident_mib(pid) for name, pid in pids.items()}
+    await _burst(windows)
     return {
         name: {
             REST.name: rest[name].wakeups / REST_SECONDS / scale * 60,
             FOCUS_CPU.name: focus[name].cpu_us / 1000 / FOCUS_SECONDS / scale,
             FOCUS_WAKEUPS.name: focus[name].wakeups / FOCUS_SECONDS / scale,
             BURST_CPU.name: burst[name].cpu_us / 1000,
-            GROWN.name: resident_mib(pid) - before[name],
+            GROWN.name: after[name] - before[name],
+            GROWN_AGAIN.name: resident_mib(pid) - after[name],
             MEMORY.name: resident_mib(pid),
             **_counts(told.get(name, Counter())),
         }
