@@ -201,6 +201,8 @@ def test_purge_leaves_nothing(plain: Guest) -> None:
     host(plain).leave()
     assert plain.systemctl("is-active", SYSTEM_AGENT) == "active"
     plain.run("touch /var/lib/guestmux/state", user="guestmux")
+    plain.run("mkdir -p /var/lib/guestmux-agents/pushed/1.0")
+    plain.systemctl("enable", "guestmux-pushed-agent@pushed.service")
     names = ("guest", "host", "common", "system-agent")
     said = plain.run(["apt-get", "purge", "--yes", *(f"guestmux-{name}" for name in names)])
     assert "not empty" not in said.stdout + said.stderr

@@ -110,6 +110,8 @@ class PushedAgents:
         async with self._locked(folder):
             former = await run_sync(lambda: folder.current)
             unchanged = await run_sync(_is_installed, folder, asked, manifest, former)
+            if former is None:
+                await self._check_free(manifest.name)
             result = AgentInstalled(
                 name=manifest.name,
                 version=manifest.version,
@@ -166,6 +168,13 @@ class PushedAgents:
                 await stream.accept(AgentLogOpened(unit=self._units.unit(asked.name)))
                 async for piece in output:
                     await stream.send(piece)
+
+    async def _check_free(self, name: str) -> None:
+        """Refuse a name that another agent has, of which the new one could not be told apart."""
+        if others := await self._registrations.named(name):
+            raise CommandError(
+                f"an agent '{name}' is registered in session '{others[0].session}' that was not pushed"
+            )
 
     def _signer(self, asked: AgentInstall, text: bytes) -> str:
         """The key that signed it, empty where none did; what the policy does not allow is refused."""

@@ -48,12 +48,13 @@ class Told(Registrations):
     def __init__(self) -> None:
         super().__init__(system=False)
         self.rows: list[Registration] = []
+        self.started: Callable[[], bool] = lambda: True
         self.asked = anyio.Event()
 
     async def all(self) -> list[Registration]:
-        """The rows of the test."""
+        """The rows of the test, once an agent was started."""
         self.asked.set()
-        return self.rows
+        return self.rows if self.started() else []
 
 
 class Rig:
@@ -71,6 +72,7 @@ class Rig:
         self.signers.write_text(f"*@alice {key.public}")
         self.signers.chmod(0o644)
         self.told = Told()
+        self.told.started = lambda: "restart" in self.calls()
 
     def part(self, policy: PushPolicy = "signed") -> PushedAgents:
         """What serves the commands."""
@@ -362,6 +364,14 @@ async def test_a_version_that_cannot_be_tried_leaves_the_one_that_runs(
         assert "No space left on device" in await refused(streams, rig, version="1.1")
         assert AgentFolder(rig.store, NAME).current == "1.0"
         assert rig.calls() == ["restart", "enable"]
+
+
+async def test_a_name_that_an_agent_has_which_was_not_pushed(rig: Rig) -> None:
+    rig.registered("1.0")
+    rig.told.started = lambda: True
+    async with serving(rig.part()) as streams:
+        assert "is registered in session 'c2' that was not pushed" in await refused(streams, rig)
+        assert rig.there() == []
 
 
 async def test_removal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
