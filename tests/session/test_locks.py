@@ -12,7 +12,7 @@ import pytest
 from guestmux_session.desktop import lock_watch, screensaver
 from guestmux_session.lock_logind import LockLogind
 from guestmux_session.stock import SessionAgent
-from guestmux_transport.errors import MethodError
+from guestmux_transport.errors import CallError, MethodError
 from tests.session.conftest import Running
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.standin_logind import StandinLogind, standin_logind
@@ -132,6 +132,21 @@ async def test_one_that_never_answers_holds_a_lock_up_for_a_second(
         stock(system_bus, session_bus, running) as manager,
     ):
         assert (await ask(manager, "session-lock"))["said-by"] == ["logind"]
+
+
+async def test_the_clipboard_is_refused_while_a_screensaver_is_active(
+    system_bus: PrivateBus, session_bus: PrivateBus, running: Running, logind: StandinLogind
+) -> None:
+    async with (
+        standin_screensaver(session_bus.address, active=True) as saver,
+        stock(system_bus, session_bus, running) as manager,
+    ):
+        with pytest.raises(CallError, match="screensaver is active"):
+            await ask(manager, "session-clipboard-get")
+        saver.turn(False)
+        with pytest.raises(CallError) as caught:
+            await ask(manager, "session-clipboard-get")
+        assert "screensaver" not in caught.value.text
 
 
 # ---- what is claimed

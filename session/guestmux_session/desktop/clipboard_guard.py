@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestmux_session.desktop.screensavers import ScreenSavers
 from guestmux_session.errors import CommandError, Disconnected
 from guestmux_session.logind import LoginSession
 from guestmux_session.provider import ProviderHost
@@ -10,15 +11,17 @@ from guestmux_transport.errors import BusError
 
 
 class ClipboardGuard:
-    """Asks logind whether the user is there.
+    """Asks logind, and the screensavers, whether the user is there.
 
     Args:
         host: the agent.
+        savers: the screensavers: not every locker tells logind.
         policy: what the guest's administrator allows.
     """
 
-    def __init__(self, host: ProviderHost, policy: ClipboardPolicy) -> None:
+    def __init__(self, host: ProviderHost, savers: ScreenSavers, policy: ClipboardPolicy) -> None:
         self._host = host
+        self._savers = savers
         self._policy = policy
 
     @property
@@ -42,4 +45,8 @@ class ClipboardGuard:
         if active is not True:
             raise CommandError(
                 "the session is in the background: its clipboard is not for hosts until it is active"
+            )
+        if any((await self._savers.ask()).values()):
+            raise CommandError(
+                "the session's screensaver is active: its clipboard is not for hosts until it is not"
             )

@@ -59,6 +59,23 @@ KINDS = (
 )
 
 
+async def ask_active(bus: Bus, kind: Kind, owner: str = "") -> bool | None:
+    """What a service says; None: something else.
+
+    Args:
+        bus: where it is.
+        kind: the service.
+        owner: the process that has its name; whoever has it, where not given.
+
+    Raises:
+        BusError: it is not there, does not answer, refuses, or the bus is lost.
+    """
+    where = (owner or kind.name, kind.path, kind.name)
+    reply = await bus.call(*where, "GetActive", timeout=ANSWER_SECONDS)
+    untrusted_active = reply.body[0] if reply.body else None
+    return untrusted_active if isinstance(untrusted_active, bool) else None
+
+
 class ScreenSaver:
     """One service, on one connection to the session bus.
 
@@ -105,28 +122,14 @@ class ScreenSaver:
                     )
                     await anyio.sleep(REST_SECONDS)
 
-    async def ask(self, member: str, signature: str = "", body: Sequence[Any] = ()) -> Any:
-        """Call the service, if it runs; gives the first value of its answer.
-
-        Raises:
-            BusError: it does not run, does not answer, refuses, or the bus is lost.
-        """
-        kind = self.kind
-        if not self._owner:
-            raise CallError("org.freedesktop.DBus.Error.ServiceUnknown", f"{kind.name} does not run")
-        reply = await self._bus.call(
-            *(self._owner, kind.path, kind.name, member, signature, body), timeout=ANSWER_SECONDS
-        )
-        return reply.body[0] if reply.body else None
-
     async def lock(self) -> None:
         """Have it lock. Raises BusError."""
         takes = self.kind.lock_takes
-        await self.ask("Lock", takes, [""] if takes else [])
+        await self._call("Lock", takes, [""] if takes else [])
 
     async def unlock(self) -> None:
         """Have it go away, which most refuse that want a password. Raises BusError."""
-        await self.ask("SetActive", "b", [False])
+        await self._call("SetActive", "b", [False])
 
     async def _listen(self, asked: Callable[[], None], seen: int) -> None:
         """Listen to who owns the name now, until somebody else does or it says too much."""
@@ -158,16 +161,21 @@ class ScreenSaver:
 
     async def _get_active(self) -> bool | None:
         try:
-            untrusted_active = await self.ask("GetActive")
+            active = await ask_active(self._bus, self.kind, self._owner)
         except BusError as error:
             if self._bus.lost_reason is not None:
                 raise
             self._trouble.tell(f"does not say whether it is active: {error}")
             return None
         # What was signalled meanwhile is newer.
-        if self._signals:
-            return self.active
-        return untrusted_active if isinstance(untrusted_active, bool) else None
+        return self.active if self._signals else active
+
+    async def _call(self, member: str, signature: str, body: Sequence[Any]) -> None:
+        kind = self.kind
+        if not self._owner:
+            raise CallError("org.freedesktop.DBus.Error.ServiceUnknown", f"{kind.name} does not run")
+        where = (self._owner, kind.path, kind.name)
+        await self._bus.call(*where, member, signature, body, timeout=ANSWER_SECONDS)
 
     async def _find_owner(self) -> str:
         try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from guestmux_session.desktop.screensaver import ANSWER_SECONDS, KINDS, ScreenSaver
+from guestmux_session.desktop.screensaver import ANSWER_SECONDS, KINDS, Kind, ScreenSaver, ask_active
 from guestmux_session.pulse import Pulse
 from guestmux_transport.bus import Bus
 from guestmux_transport.errors import BusError
+from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME, DBUS_PATH
 
 SETTLE_SECONDS = ANSWER_SECONDS + 1.0
 """Seconds until all of them have said what they say, or will not."""
@@ -84,8 +85,26 @@ class ScreenSavers:
 
     async def names(self) -> list[str]:
         """Those that say whether they are active."""
-        async with self.followed():
-            return list(self.values)
+        return list(await self.ask())
+
+    async def ask(self) -> dict[str, bool]:
+        """What those say that run, this once; a fraction of what following them takes."""
+        bus, said = self._bus, dict[str, bool]()
+        if bus is None:
+            return said
+
+        async def ask(kind: Kind) -> None:
+            with suppress(BusError):
+                if (active := await ask_active(bus, kind)) is not None:
+                    said[kind.name] = active
+
+        with suppress(BusError):
+            reply = await bus.call(DBUS_NAME, DBUS_PATH, DBUS_INTERFACE, "ListNames")
+            async with anyio.create_task_group() as group:
+                for kind in KINDS:
+                    if kind.name in reply.body[0]:
+                        group.start_soon(ask, kind)
+        return said
 
     async def _follow_all(self, bus: Bus) -> None:
         """Follow them until nobody wants to know any more, or there is another session bus."""
