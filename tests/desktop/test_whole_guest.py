@@ -144,3 +144,12 @@ async def test_nothing_is_watched_for_nobody(eventd: Eventd, agent: anyio.abc.Pr
     for _ in range(3):
         x.ask("xterm", "-e", "true")
     assert _wakeups(agent.pid) == before
+
+
+async def test_locks_and_idleness_wake_nobody_up_while_nothing_happens(
+    eventd: Eventd, agent: anyio.abc.Process, session: str
+) -> None:
+    async with guestmux.connect(f"unix:{eventd.qmp}") as guest, guest.events("SESSION_*"):
+        providers = (await guest.session_info(session)).providers
+        assert (providers["lock"], providers["idle"]) == ("logind", "x11-sync")
+        assert await rests(agent.pid)
