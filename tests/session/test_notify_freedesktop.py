@@ -7,13 +7,15 @@ from typing import Any
 import anyio
 import pytest
 
-from guestmux_protocol.notification_commands import MAX_REPLY
+from guestmux_protocol.notification_commands import MAX_LINE, MAX_REPLY
 from guestmux_session.stock import SessionAgent
+from guestmux_transport.bus import connect_bus
+from guestmux_transport.bus_exports import Interface
 from guestmux_transport.errors import CallError, MethodError
 from tests.session.conftest import Running
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.standin_manager import Registered, StandinManager, standin_manager
-from tests.support.standin_notifications import StandinNotifications, standin_notifications
+from tests.support.standin_notifications import NAME, PATH, StandinNotifications, standin_notifications
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +197,32 @@ async def test_a_server_that_goes_closes_what_it_shows(scene: Scene, session_bus
         assert (await scene.notify(summary="s"))["id"] == 1
         server.end(1, 1)
         assert (await scene.until_told(2))[1] == ("NOTIFICATION_CLOSED", {"id": 1, "reason": "expired"})
+
+
+async def test_a_server_that_floods(scene: Scene, session_bus: PrivateBus) -> None:
+    async with serving(scene, session_bus, "actions", "inline-reply") as server:
+        await scene.notify(summary="s", reply={}, resident=True)
+        for number in range(2000):
+            server.press(1, "x" * 5000)
+            server.press(number + 2, "not ours")
+        server.end(1, 2)
+        while not scene.told or scene.told[-1][0] != "NOTIFICATION_CLOSED":
+            await scene.manager.changed()
+    told = [data for event, data in scene.told if event == "NOTIFICATION_ACTION"]
+    assert 0 < len(told) <= 2000
+    assert {(data["id"], len(data["action"])) for data in told} == {(1, MAX_LINE)}
+
+
+async def test_a_server_that_breaks_its_specification(scene: Scene, session_bus: PrivateBus) -> None:
+    methods = {
+        "GetCapabilities": ("", "u", lambda _call: (5,)),
+        "Notify": ("susssasa{sv}i", "s", lambda _call: ("one",)),
+    }
+    async with connect_bus(session_bus.address) as bus:
+        bus.export(PATH, Interface(NAME, methods=methods))
+        await bus.request_name(NAME)
+        scene.agent = await scene.manager.agent_with("session-notify")
+        assert "it breaks its specification" in await scene.refused(summary="s")
 
 
 async def test_the_user_replies(scene: Scene, session_bus: PrivateBus) -> None:
