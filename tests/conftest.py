@@ -26,6 +26,17 @@ The alarm stops the loop but not the test, and the test's async fixtures, which 
 waited for without end: the run would hang where one test should fail.
 """
 
+EXPLORING_SECONDS = 240
+"""For tests by hypothesis, which are hundreds of tests each: on a busy machine, and with coverage measured."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that explore a limit of their own, where they do not say one."""
+    for item in items:
+        if item.get_closest_marker("hypothesis") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(EXPLORING_SECONDS))
+
 
 @pytest.fixture
 def anyio_backend() -> str:
