@@ -113,3 +113,22 @@ async def test_a_display_server_that_crashes_and_comes_back(
         again = x.run("xterm")
         await agent.until_told("APP_STARTED", pid=again.pid)
         assert await agent.source() == "x11-ewmh"
+
+
+async def test_an_agent_that_is_started_again_over_a_crash(
+    x: XServer, system_bus: PrivateBus, session_bus: PrivateBus
+) -> None:
+    async with desktop_agent(system_bus, session_bus) as agent:
+        await agent.watched()
+        xterm = x.run("xterm")
+        await agent.until_told("APP_STARTED", pid=xterm.pid)
+    await anyio.to_thread.run_sync(x.crash)
+    async with desktop_agent(system_bus, session_bus) as agent:
+        agent.manager.want("APP_*", "CLIPBOARD_*")
+        assert "Connection refused" in await agent.source()
+        await anyio.to_thread.run_sync(x.restart)
+        await anyio.to_thread.run_sync(x.manage)
+        xterm = x.run("xterm")
+        await agent.until_told("APP_STARTED", pid=xterm.pid)
+        await agent.call("session-clipboard-set", text="new")
+        assert (await agent.call("session-clipboard-get"))["text"] == "new"
