@@ -19,6 +19,9 @@ LOGINS = ("SESSION_LOGIN", "SESSION_LOGOUT")
 ONLY_CHANGES = 3600
 """Seconds between beacons, where only those count that come because something changed."""
 
+BOOT = "GUESTMUX_BOOT_ID"
+DROP_IN = f"/run/systemd/system/{EVENTD}.d"
+
 RECOVERY_SECONDS = 45.0
 """eventd tries a journal again that cannot be used every 30 seconds."""
 
@@ -75,6 +78,61 @@ def test_what_happened_before_is_told_after(own_guest: Guest, how: str) -> None:
     assert after["epoch"] != begun["epoch"]
     lost = [(data["reason"], data["from"] > before[-1]["seq"]) for data in host.data("EVENTS_LOST")]
     assert lost == ([("crash", True)] if how == "kill" else [])
+
+
+def test_a_session_is_told_once_however_often_eventd_is_started(own_guest: Guest) -> None:
+    guest = own_guest
+    with connected(guest) as host:
+        since = position(host.subscribe())
+    with terminal_login(guest, "alice") as alice:
+        with connected(guest) as host:
+            host.subscribe("AGENT_REGISTERED", since=since)
+            host.until(
+                lambda host: alice.session in {data["session"] for data in host.data("AGENT_REGISTERED")}
+            )
+        wait_stored(guest)
+        guest.systemctl("restart", EVENTD)
+        kill(guest)
+        visit(guest, "bob")
+        with connected(guest) as host:
+            host.subscribe(*LOGINS, "AGENT_*", since=since)
+            host.until(lambda host: "bob" in {data["user"] for data in host.data("SESSION_LOGOUT")})
+        assert in_order(host.data(*LOGINS)) == ["alice", "bob", "bob"]
+        assert goes_before_it_is_back(host.told, alice.session)
+        # As after a reboot in which logind gives the same ids again.
+        assert boot_of(guest) == guest.run("tr -d - </proc/sys/kernel/random/boot_id").stdout.strip()
+        guest.run(f"mkdir -p {DROP_IN}; printf '[Service]\\nEnvironment={BOOT}=0\\n' >{DROP_IN}/boot.conf")
+        guest.systemctl("daemon-reload")
+        guest.systemctl("restart", EVENTD)
+        with connected(guest) as later:
+            later.subscribe(*LOGINS, since=position(host.data(*LOGINS)[-1]))
+            later.until(lambda host: bool(host.data("SESSION_LOGIN")))
+        told = [(data["session"], data.get("reason")) for data in later.data(*LOGINS)]
+        assert told == [(alice.session, "reboot"), (alice.session, None)]
+
+
+def position(data: dict[str, Any]) -> dict[str, Any]:
+    return {"epoch": data["epoch"], "seq": data["seq"]}
+
+
+def goes_before_it_is_back(told: list[dict[str, Any]], session: str) -> bool:
+    """Whether the session's agent was gone each time before it was there by another run of eventd."""
+    there = ""
+    for message in told:
+        data = message["data"]
+        if message["event"] == "AGENT_REGISTERED" and data["session"] == session:
+            if there not in ("", data["epoch"]):
+                return False
+            there = data["epoch"]
+        elif message["event"] == "AGENT_GONE" and data["session"] == session:
+            there = ""
+    return bool(there)
+
+
+def boot_of(guest: Guest) -> str:
+    """What the unit tells eventd of the boot."""
+    environment = guest.run(f"tr '\\0' '\\n' </proc/{main_pid(guest)}/environ").stdout.splitlines()
+    return dict(line.split("=", 1) for line in environment)[BOOT]
 
 
 def wait_stored(guest: Guest) -> None:
