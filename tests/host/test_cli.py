@@ -11,7 +11,7 @@ import pytest
 from anyio.to_thread import run_sync
 
 from guestmux.cli import exits
-from guestmux.cli.app import run
+from guestmux.cli.app import root, run
 from guestmux.guest import ADDRESS_VARIABLE
 from guestmux_protocol.messages import Event
 from tests.support.standin_guest import SILENCE, Refused, StandInGuest, session
@@ -175,6 +175,14 @@ async def test_exit_status_of_our_errors(cli: Cli, arguments: list[str], status:
     found, out, err = await cli(*arguments)
     assert found == status
     assert out if status == exits.OK else err
+
+
+async def test_help_lists_every_command_once_by_theme(cli: Cli) -> None:
+    _, out, _ = await cli("--help")
+    listed = [line.split()[0] for line in out.splitlines() if line[:2] == "  " and line[2:3].isalpha()]
+    names = [name for name in listed if name in root.commands]
+    assert sorted(names) == sorted(root.commands)
+    assert "Desktop:\n  notify " in out
 
 
 async def test_call_reads_values_by_the_schema(cli: Cli, standin: StandInGuest) -> None:

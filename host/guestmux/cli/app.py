@@ -34,6 +34,7 @@ from guestmux.cli.cmd_session import idle, lock, logout, unlock
 from guestmux.cli.cmd_wait import wait
 from guestmux.cli.options import connecting
 from guestmux.cli.output import ReaderGone, warn
+from guestmux.cli.sections import SectionedGroup
 from guestmux.cli.usage import EXIT_STATUSES, examples, paragraphs
 from guestmux.errors import GuestmuxError, RemoteError
 
@@ -41,6 +42,7 @@ PROGRAM = "guestmux"
 
 
 @click.group(
+    cls=SectionedGroup,
     epilog=paragraphs(
         examples(
             "export GUESTMUX_CONNECT=unix:/run/vm1/guestmux.sock",
@@ -66,42 +68,12 @@ def root() -> None:
     """
 
 
-for command in (
-    ping,
-    info,
-    sessions,
-    users,
-    os_command,
-    net,
-    events,
-    call,
-    lock,
-    unlock,
-    idle,
-    logout,
-    notify,
-    notify_close,
-    open_uri,
-    inhibit_idle,
-    clipboard,
-    apps,
-    displays,
-    execute,
-    cat,
-    cp,
-    forward,
-    fs,
-    shutdown,
-    reboot,
-    suspend,
-    wait,
-    agent,
-    doctor,
-    schema,
-    version,
-    completion,
-):
-    root.add_command(command)
+root.add_section("Sessions", (events, sessions, users, lock, unlock, logout, idle, inhibit_idle, wait))
+root.add_section("Desktop", (notify, notify_close, apps, open_uri, clipboard, displays))
+root.add_section("Programs and files", (execute, cat, cp, forward))
+root.add_section("Guest", (info, os_command, net, fs, shutdown, reboot, suspend, ping))
+root.add_section("Agents, and any command", (call, schema, agent))
+root.add_section("This program", (doctor, completion, version))
 
 
 def run(arguments: list[str] | None = None) -> int:
