@@ -148,6 +148,11 @@ class Claims:
             standing.over = standing.over and standing.claimed
         self._settle_soon(session, what, standing)
 
+    def told(self, session_id: str) -> list[What]:
+        """What hosts were told to be so on the word of agents alone."""
+        whats = _WHATS.values()
+        return [what for what in whats if (one := self._standings.get((session_id, what))) and one.told]
+
     def agent_gone(self, agent: Agent) -> None:
         """What it said is not known any more; what hosts were told holds until somebody says otherwise."""
         for what in _WHATS.values():

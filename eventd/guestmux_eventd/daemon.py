@@ -123,6 +123,7 @@ class Daemon:
             gate=gate,
             audit=audit,
             privacy=self._privacy,
+            claims=self._claims,
         )
         links = ChannelLinks(self._links)
         self._router = Router(

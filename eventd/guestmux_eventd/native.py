@@ -12,6 +12,7 @@ from guestmux_eventd.agent_table import AgentTable
 from guestmux_eventd.audit import Audit
 from guestmux_eventd.availability import Availability
 from guestmux_eventd.caller import Caller
+from guestmux_eventd.claims import Claims
 from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.event_terms import read_terms
@@ -64,6 +65,7 @@ class NativeCommands:
         gate: shut while file systems are frozen.
         audit: the record of what is refused; none is kept where not given.
         privacy: what of events does not leave the guest.
+        claims: what agents say about their sessions.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class NativeCommands:
         gate: FreezeGate | None = None,
         audit: Audit | None = None,
         privacy: Privacy | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._audit = audit
+        self._claims = claims
         self._privacy = privacy or Privacy()
         self._policy = Policy() if policy is None else policy
         self._availability = Availability(sessions, agents, self._policy, gate or FreezeGate())
@@ -133,7 +137,9 @@ class NativeCommands:
 
     def _session(self, session: Session, *, streams: bool) -> dict[str, Any]:
         agents = [agent.info(streams=streams) for agent in self._agents.of_session(session.session)]
-        members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(session, agents=agents))
+        claimed = self._claims.told(session.session) if self._claims else []
+        shown = msgspec.structs.replace(session, agents=agents, claimed=claimed or UNSET)
+        members: dict[str, Any] = msgspec.to_builtins(shown)
         return members
 
     def _upgrade(self, arguments: commands.GuestMuxUpgrade, host: Host) -> Any:

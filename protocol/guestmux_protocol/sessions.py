@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType, field
 
@@ -37,8 +37,12 @@ class Session(Data, frozen=True, kw_only=True, omit_defaults=False):
     login_time: Annotated[float, doc("Seconds since the epoch.")] = 0.0
     state: Annotated[str, doc("online, active or closing.")] = "online"
     active: Annotated[bool, doc("In the foreground of its seat.")] = False
-    locked: bool = False
-    idle: bool = False
+    locked: Annotated[bool, doc("As logind says.")] = False
+    idle: Annotated[bool, doc("As logind says.")] = False
+    claimed: Annotated[
+        list[Literal["locked", "idle"]] | UnsetType,
+        doc("What is so on the word of the session's agents alone, by the events about it."),
+    ] = UNSET
     agents: list[AgentInfo] = []
 
 

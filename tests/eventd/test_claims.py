@@ -329,10 +329,14 @@ async def test_an_agents_claim_over_the_bus(host: RawHost, agent: BareAgent, log
     event = await host.event("SESSION_LOCK")
     assert (event["source"], event["session"], event["user"]) == ("claimed", "c1", "tester")
     assert (event["said-by"], event["values"]) == ([SAVER], {"logind": False, SAVER: True})
-    assert (await host.ask("guest-get-sessions"))["return"][0]["locked"] is False
+    (session,) = (await host.ask("guest-get-sessions"))["return"]
+    assert (session["locked"], session["claimed"]) == (False, ["locked"])
     await logind.control.set_locked("c1", locked=True)
     event = await host.event("SESSION_LOCK")
     assert (event["source"], event["said-by"]) == ("verified", ["logind", SAVER])
     assert "values" not in event
+    (session,) = (await host.ask("guest-get-sessions"))["return"]
+    assert session["locked"] is True
+    assert "claimed" not in session
     with pytest.raises(CallError, match="can be claimed"):
         await agent.manager("Claim", "sa{sb}", "happy", {SAVER: True})
