@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+from msgspec import UNSET
 
 import guestmux
 from guestmux import CommandFailed
@@ -262,4 +263,4 @@ def _rate(size: int, milliseconds: float) -> str:
 def _shortly(answer: Any) -> str:
     """A result without the members that say nothing."""
     members = {name: getattr(answer, name) for name in answer.__struct_fields__}
-    return " ".join(f"{name}={value}" for name, value in members.items())
+    return " ".join(f"{name}={value}" for name, value in members.items() if value is not UNSET)
