@@ -92,6 +92,11 @@ async def test_sessions(cli: Cli, standin: StandInGuest) -> None:
     assert [found["session"] for found in json.loads(out)] == ["c2", "c10"]
 
 
+async def test_sessions_that_only_agents_say_are_locked(cli: Cli, standin: StandInGuest) -> None:
+    standin.sessions = [session("c2", claimed=["locked", "idle"])]
+    assert " online,locked(claimed),idle(claimed) " in (await cli("sessions"))[1]
+
+
 @pytest.mark.parametrize("login", [1.5, 1e300, -1e300])
 async def test_users(cli: Cli, standin: StandInGuest, login: float) -> None:
     standin.commands["guest-get-users"] = lambda _: [{"user": "alice", "login-time": login}]

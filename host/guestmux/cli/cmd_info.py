@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import click
+from msgspec import UNSET
 
 from guestmux import __version__
 from guestmux.cli.options import as_json, call_timeout, connecting, talk
@@ -59,7 +60,8 @@ def sessions(as_json: bool, timeout: float | None) -> None:
 
 def _row(session: Session) -> tuple[str, ...]:
     flags = [("locked", session.locked), ("idle", session.idle), ("remote", session.remote)]
-    state = [session.state, *(name for name, is_set in flags if is_set)]
+    claimed = [] if session.claimed is UNSET else [f"{what}(claimed)" for what in session.claimed]
+    state = [session.state, *(name for name, is_set in flags if is_set), *claimed]
     place = session.seat or session.remote_host or "-"
     agents = " ".join(agent.name for agent in session.agents) or "-"
     return (
