@@ -67,7 +67,7 @@ class DisplayState(Data, frozen=True, kw_only=True, omit_defaults=False):
     )
     rotation: Turned = "normal"
     mirrored: Annotated[bool, MIRRORED] = False
-    primary: Annotated[bool | UnsetType, doc("The desktop's first. Wayland has none.")] = UNSET
+    primary: Annotated[bool | UnsetType, doc("The desktop's first. wlroots compositors have none.")] = UNSET
     width_mm: Annotated[int | UnsetType, doc("Millimetres; of virtual displays there are none.")] = UNSET
     height_mm: int | UnsetType = UNSET
     make: Annotated[str | UnsetType, doc("The manufacturer; three letters where only EDID says.")] = UNSET
@@ -122,7 +122,7 @@ class DisplaySetting(Arguments, frozen=True, kw_only=True):
     ] = UNSET
     rotation: Annotated[Rotation | UnsetType, doc("As in session-list-displays.")] = UNSET
     mirrored: bool | UnsetType = UNSET
-    primary: Annotated[bool | UnsetType, doc("Make it the desktop's first; X11 alone.")] = UNSET
+    primary: Annotated[bool | UnsetType, doc("Make it the desktop's first; X11 and GNOME.")] = UNSET
 
 
 @command(DISPLAY, "session-list-displays", returns=Displays)

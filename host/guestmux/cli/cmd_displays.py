@@ -35,7 +35,7 @@ def displays() -> None:
 def list_displays(
     session: str, everything: bool, wait_agent: float | None, timeout: float | None, as_json: bool
 ) -> None:
-    """List the displays. The first of an X11 desktop has a star."""
+    """List the displays. The desktop's first has a star, where it has one."""
 
     async def work(guest: Guest) -> None:
         found = await guest.displays(session, wait=wait_agent, timeout=timeout)
@@ -87,7 +87,7 @@ def modes(display: str, session: str, wait_agent: float | None, timeout: float |
     "--rotate", type=click.Choice(["normal", "left", "inverted", "right"]), help="Turn its picture."
 )
 @click.option("--mirror/--no-mirror", default=None, help="Mirror its picture from left to right.")
-@click.option("--primary", is_flag=True, help="Make it the desktop's first; X11 alone.")
+@click.option("--primary", is_flag=True, help="Make it the desktop's first; X11 and GNOME.")
 @click.option("--on/--off", "enabled", default=None, help="Switch it on or off.")
 @click.option("--test", is_flag=True, help="Only find out whether it could be done.")
 @click.option("-s", "--session", default=ACTIVE, show_default=True, shell_complete=complete_sessions)

@@ -78,7 +78,7 @@ class DesktopProviders:
         guard = ClipboardGuard(host, self.presence.savers, config.clipboard)
         self.clipboard = Clipboard(clipboards, self._contents, guard)
         self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard)
-        outputs = OutputSources(self.displays)
+        outputs = OutputSources(self.displays, self.manager)
         self.outputs = Outputs(outputs)
         self._output_watch = OutputWatch(host, outputs)
         self.installed = Installed(host, lambda: surroundings.environment(None))

@@ -9,6 +9,7 @@ from guestmux_session.desktop.displays import Displays
 from guestmux_session.desktop.errors import DisplayUnavailable
 from guestmux_session.desktop.output_source import OutputSource
 from guestmux_session.desktop.shared import Shared
+from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.desktop.wayland_connection import connect_wayland
 from guestmux_session.desktop.wayland_heads import WaylandHeads
 
@@ -18,10 +19,12 @@ class OutputSources:
 
     Args:
         displays: the display servers.
+        manager: has the session bus.
     """
 
-    def __init__(self, displays: Displays) -> None:
+    def __init__(self, displays: Displays, manager: UserManager) -> None:
         self._displays = displays
+        self._manager = manager
         self._heads = Shared(self._connect_heads)
 
     @asynccontextmanager
@@ -38,12 +41,22 @@ class OutputSources:
             async with self._displays.x11() as x11:
                 yield X11Outputs(x11)
         elif kind == "wayland":
-            from guestmux_session.desktop.outputs_wayland import WlrOutputs
-
-            async with self._heads.use() as heads:
-                yield WlrOutputs(heads)
+            async with self._on_wayland() as source:
+                yield source
         else:
             raise DisplayUnavailable("the session has no display server")
+
+    @asynccontextmanager
+    async def _on_wayland(self) -> AsyncIterator[OutputSource]:
+        from guestmux_session.desktop.outputs_mutter import MutterOutputs
+        from guestmux_session.desktop.outputs_wayland import WlrOutputs
+
+        mutter = MutterOutputs(self._manager)
+        if await mutter.is_offered():
+            yield mutter
+            return
+        async with self._heads.use() as heads:
+            yield WlrOutputs(heads)
 
     async def _connect_heads(self) -> WaylandHeads:
         # A connection of its own: before version 3 the protocol has no way to end but that of the connection.

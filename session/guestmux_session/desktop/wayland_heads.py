@@ -92,7 +92,8 @@ class Head:
         if not self.enabled:
             return None
         mode = self.modes.get(self.current) or HeadMode(self.proxy)
-        return Picture(mode.width, mode.height, mode.refresh, self.place, self.transform, self.scale)
+        scale = self.scale if self.scale > 0 else 1.0
+        return Picture(mode.width, mode.height, mode.refresh, self.place, self.transform, scale)
 
 
 class WaylandHeads:
@@ -133,7 +134,7 @@ class WaylandHeads:
         """
         self._manager = self._connection.bind(WLR_OUTPUTS, _VERSION)
         if self._manager is None:
-            # GNOME and KDE, for two.
+            # KDE, for one.
             raise DisplayUnavailable(
                 "the compositor tells nobody of its outputs: it has no output management"
             )

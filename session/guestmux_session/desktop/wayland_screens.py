@@ -46,7 +46,8 @@ class WaylandScreen:
     def scale(self) -> float:
         """Pixels of the output for one of the desktop."""
         width = self.mode[self.transform % 2]
-        return round(width / self.size[0] * SCALE_STEPS) / SCALE_STEPS if self.size[0] else 1.0
+        steps = round(width / self.size[0] * SCALE_STEPS) if self.size[0] > 0 else 0
+        return steps / SCALE_STEPS if steps > 0 else 1.0
 
 
 class WaylandScreens:
