@@ -15,7 +15,7 @@ NEED_PYTHON = ./.ci/need python:ensurepip=python3-venv
 NEED_BUS = ./.ci/need dbus-daemon=dbus-daemon qemu-ga=qemu-guest-agent ssh-keygen=openssh-client
 NEED_BENCH = ./.ci/need socat=socat
 NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
-NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux
+NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux ssh-keygen=openssh-client
 NEED_DESKTOP = ./.ci/need Xvfb=xvfb openbox=openbox xterm=xterm xdotool=xdotool xprop=x11-utils sway=sway foot=foot gio=libglib2.0-bin setpriv=util-linux \
 	xclip=xclip xsel=xsel wl-copy=wl-clipboard wtype=wtype swayidle=swayidle swaylock=swaylock xss-lock=xss-lock dunst=dunst dbus-send=dbus-bin mako=mako-notifier busctl=systemd /usr/libexec/xdg-desktop-portal=xdg-desktop-portal \
 	Xorg="xserver-xorg-core xserver-xorg-video-dummy" xrandr=x11-xserver-utils flatpak=flatpak \
