@@ -27,11 +27,15 @@ class HostName:
     def __init__(self, bus: MessageBus) -> None:
         self.bus = bus
         self.eventd = ""
+        self.registered = False
 
     async def start(self) -> None:
         self.bus.add_message_handler(self.handle)
-        rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{MANAGER}'"
-        await self.bus.call(Message(**BUS, member="AddMatch", signature="s", body=[rule]))
+        for rule in (
+            f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{MANAGER}'",
+            f"type='signal',sender='{MANAGER}',member='PropertiesChanged',arg0='{MANAGER}'",
+        ):
+            await self.bus.call(Message(**BUS, member="AddMatch", signature="s", body=[rule]))
         owner = await self.bus.call(Message(**BUS, member="GetNameOwner", signature="s", body=[MANAGER]))
         if owner.message_type is MessageType.METHOD_RETURN:
             await self.register(owner.body[0])
@@ -43,18 +47,22 @@ class HostName:
         reply = await self.bus.call(
             Message(**manager, member="RegisterAgent", signature="osa{sv}", body=body)
         )
-        print(
-            "session" if reply.message_type is MessageType.METHOD_RETURN else "refused",
-            *reply.body,
-            flush=True,
-        )
+        self.registered = reply.message_type is MessageType.METHOD_RETURN
+        print("session" if self.registered else "refused", *reply.body, flush=True)
 
     def handle(self, message: Message) -> Message | None:
         if message.sender == "org.freedesktop.DBus" and message.member == "NameOwnerChanged":
-            self.task = asyncio.ensure_future(self.register(message.body[2])) if message.body[2] else None
+            self.eventd, self.registered = message.body[2], False
+            self.retry()
+        elif message.sender == self.eventd and message.member == "PropertiesChanged":
+            self.retry()  # sessions came: at login systemd may start this before logind knows of the session
         elif message.message_type is MessageType.METHOD_CALL and message.path == AGENT_PATH:
             return self.answer(message)
         return None
+
+    def retry(self) -> None:
+        if self.eventd and not self.registered:
+            self.task = asyncio.ensure_future(self.register(self.eventd))
 
     def answer(self, call: Message) -> Message:
         if call.sender != self.eventd:

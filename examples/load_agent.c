@@ -20,6 +20,7 @@
 
 /* Whose calls are answered: the unique name of who owns MANAGER now; empty for nobody's. */
 static char eventd[256];
+static int registered;
 
 static int is_eventd(sd_bus_message *call, sd_bus_error *error)
 {
@@ -84,12 +85,15 @@ static int on_registered(sd_bus_message *reply, void *data, sd_bus_error *error)
         fprintf(stderr, "not registered: %s\n", refusal->message);
     else if (sd_bus_message_read(reply, "s", &session) >= 0)
         fprintf(stderr, "registered in session %s\n", session);
+    registered = refusal == NULL;
     return 0;
 }
 
 static int enroll(sd_bus *bus, const char *owner)
 {
-    snprintf(eventd, sizeof eventd, "%s", owner);
+    if (owner != eventd)
+        snprintf(eventd, sizeof eventd, "%s", owner);
+    registered = 0;
     if (eventd[0] == '\0')
         return 0;
     return sd_bus_call_method_async(bus, NULL, eventd, MANAGER_PATH, MANAGER, "RegisterAgent", on_registered, NULL,
@@ -106,6 +110,13 @@ static int on_owner(sd_bus_message *change, void *data, sd_bus_error *error)
 
     (void)data, (void)error;
     return r < 0 ? r : enroll(sd_bus_message_get_bus(change), owner);
+}
+
+/* Sessions came or went: at login systemd may start this before logind knows of the session. */
+static int on_changed(sd_bus_message *change, void *data, sd_bus_error *error)
+{
+    (void)data, (void)error;
+    return registered ? 0 : enroll(sd_bus_message_get_bus(change), eventd);
 }
 
 static int on_first_owner(sd_bus_message *reply, void *data, sd_bus_error *error)
@@ -136,6 +147,10 @@ int main(void)
     r = sd_bus_add_match(bus, NULL,
                          "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" MANAGER "'",
                          on_owner, NULL);
+    if (r < 0)
+        return fail("no signal", r);
+    r = sd_bus_match_signal(bus, NULL, MANAGER, MANAGER_PATH, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                            on_changed, NULL);
     if (r < 0)
         return fail("no signal", r);
     r = sd_bus_call_method_async(bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",

@@ -46,9 +46,12 @@ export class Agent {
             (_bus, _name, owner) => this._register(owner), () => this._lose());
         this._changes = this._bus.signal_subscribe(MANAGER, PROPERTIES, 'PropertiesChanged', MANAGER_PATH, MANAGER,
             Gio.DBusSignalFlags.NONE, (_bus, _sender, _path, _interface, _signal, parameters) => {
-                const wanted = parameters.deepUnpack()[1].WantedEvents;
+                const {Sessions: sessions, WantedEvents: wanted} = parameters.deepUnpack()[1];
                 if (wanted)
                     this._want(wanted.deepUnpack());
+                // At login systemd may start this before logind knows of the session.
+                if (sessions && this._eventd && !this._registered)
+                    this._register(this._eventd);
             });
     }
 

@@ -25,6 +25,7 @@ from guestmux_transport.names import (
     MANAGER_INTERFACE,
     MANAGER_NAME,
     MANAGER_PATH,
+    PROPERTIES_INTERFACE,
 )
 from guestmux_transport.values import Variant
 
@@ -39,6 +40,7 @@ class FaultyAgent:
         self.bus = bus
         self.fault = fault
         self.owner = ""
+        self.registered = False
         self.owners: list[str] = []
         methods = {
             "Call": ("sa{sv}a{sv}", "a{sv}", self.call),
@@ -54,6 +56,13 @@ class FaultyAgent:
             member="NameOwnerChanged",
             path=DBUS_PATH,
             handler=self.owner_changed,
+        )
+        await self.bus.add_signal_handler(
+            sender=MANAGER_NAME,
+            interface=PROPERTIES_INTERFACE,
+            member="PropertiesChanged",
+            path=MANAGER_PATH,
+            handler=self.properties_changed,
         )
         reply = await self.bus.call(DBUS_NAME, DBUS_PATH, DBUS_INTERFACE, "GetNameOwner", "s", [MANAGER_NAME])
         self.follow(reply.body[0])
@@ -71,7 +80,12 @@ class FaultyAgent:
             "large-messages": Variant("b", True),
         }
         body = (PATH, NAME, properties)
-        await self.bus.call(self.owner, MANAGER_PATH, MANAGER_INTERFACE, "RegisterAgent", "osa{sv}", body)
+        try:
+            await self.bus.call(self.owner, MANAGER_PATH, MANAGER_INTERFACE, "RegisterAgent", "osa{sv}", body)
+        except CallError as error:
+            self.refused(error)
+            return
+        self.registered = True
         data = {
             "count": Variant(
                 "s" if self.fault == "emits-nonsense" else "x", "1" if self.fault == "emits-nonsense" else 1
@@ -82,10 +96,22 @@ class FaultyAgent:
         except CallError as error:
             print(error.text, flush=True)
 
+    def refused(self, error: CallError) -> None:
+        print(error.text, flush=True)
+        if self.fault == "ends-without-a-session":
+            os._exit(1)
+
+    def properties_changed(self, change: Signal) -> None:
+        # Released is not refused: this eventd has nothing for it any more.
+        waits = not self.registered and self.fault != "gives-up-without-a-session"
+        if "Sessions" in change.body[1] and waits:
+            tasks.start_soon(self.register)
+
     def owner_changed(self, change: Signal) -> None:
         name, _former, owner = change.body
         if name == MANAGER_NAME and owner and self.fault != "ignores-a-new-eventd":
             self.follow(owner)
+            self.registered = False
             tasks.start_soon(self.register)
 
     async def call(self, call: IncomingCall) -> Results:

@@ -114,6 +114,8 @@ class PlayedEventd:
         agent: the one that is registered now.
         event_faults: what was wrong with events that were emitted.
         emitted: how many events were taken.
+        refusals: how many registrations from now on are refused: there is no session yet.
+        attempts: how many registrations there were, refused ones among them.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -122,6 +124,8 @@ class PlayedEventd:
         self.agent: Registration | None = None
         self.event_faults: list[str] = []
         self.emitted = 0
+        self.refusals = 0
+        self.attempts = 0
         self._changed = Pulse()
 
     async def appear(self) -> None:
@@ -145,6 +149,17 @@ class PlayedEventd:
                 await self._changed.wait()
             return self.registrations[number - 1]
         return None
+
+    async def attempt(self, number: int, seconds: float) -> bool:
+        """Wait for the attempt of that number to register, from 1; whether it came."""
+        with anyio.move_on_after(seconds):
+            while self.attempts < number:
+                await self._changed.wait()
+        return self.attempts >= number
+
+    def session_came(self) -> None:
+        """Tell agents that sessions are not what they were."""
+        self.bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, "Sessions")
 
     async def farewell(self, seconds: float) -> bool:
         """Wait until no agent is registered; whether that came."""
@@ -173,10 +188,15 @@ class PlayedEventd:
 
     def _register(self, call: IncomingCall) -> Results:
         path, name, properties = call.body
+        self.attempts += 1
+        self._changed.beat()
+        if self.refusals:
+            self.refusals -= 1
+            text = "the process runs in no login session; start the agent from one of the user's own"
+            raise MethodError(f"{ERROR_PREFIX}NotInSession", text)
         self.agent = Registration(call.sender, path, name, read_properties(properties))
         self.registrations.append(self.agent)
         self.bus.watch_sender(call.sender, self._gone)
-        self._changed.beat()
         granted = {
             "version": Variant("s", VERSION),
             "epoch": Variant("s", "check"),

@@ -87,6 +87,17 @@ async def test_an_agent_that_misses_a_new_eventd(monkeypatch: pytest.MonkeyPatch
     assert those(found, Status.SKIP) == {"former-eventd"}
 
 
+async def test_an_agent_that_is_refused_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 1.0)
+    found = await findings("gives-up-without-a-session")
+    assert those(found, Status.FAIL) == {"not-in-session"}
+    assert those(found, Status.SKIP) == {"former-eventd"}
+    found = await findings("ends-without-a-session")
+    assert those(found, Status.FAIL) == set()
+    assert those(found, Status.SKIP) == {"not-in-session", "former-eventd", "end"}
+    assert "Restart=on-failure" in found["not-in-session"].text
+
+
 async def test_an_agent_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life_checks, "LEAVE_SECONDS", 0.2)
     monkeypatch.setattr(agent_program, "LEAVE_SECONDS", 0.2)
