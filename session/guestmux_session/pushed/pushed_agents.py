@@ -92,9 +92,13 @@ class PushedAgents:
         """Undo what an installation left half-way, as one does that is killed."""
         with suppress(OSError):
             for name in await run_sync(agent_names, self._place.store):
-                with suppress(CommandError):
-                    async with self._locked(AgentFolder(self._place.store, name)):
-                        pass
+                await self._recover(AgentFolder(self._place.store, name))
+
+    async def _recover(self, folder: AgentFolder) -> None:
+        if not await run_sync(lambda: folder.settled):
+            with suppress(CommandError):
+                async with self._locked(folder):
+                    pass
 
     @stream_of(AGENTS["agent-install"])
     async def install(self, asked: AgentInstall, stream: ServedStream) -> AgentInstalled:

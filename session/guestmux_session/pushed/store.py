@@ -136,12 +136,17 @@ class AgentFolder:
         (new / FILES).mkdir()
         return new
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing was left half-way. To look writes nothing, which file systems that are frozen take."""
+        return self.former is None and self.current is not None and not any(self._unfinished())
+
     def sweep(self) -> None:
-        """Remove what came in part, and the agent's directory where nothing else is in it."""
-        for left in self._path.glob(f"{_NEW}*/"):
+        """Remove what came in part, and all of an agent that has never run."""
+        for left in self._unfinished():
             shutil.rmtree(left)
-        with suppress(OSError):
-            self._path.rmdir()
+        if self.current is None:
+            self.remove()
 
     def adopt(self, new: Path, version: str, text: bytes, signature: str, signer: str) -> None:
         """Make a version of what has come; whole on the disk, or not at all."""
@@ -190,6 +195,9 @@ class AgentFolder:
     def _note(self, version: Path, signature: str, signer: str) -> None:
         _write(version / _RECORD, msgspec.json.encode(Record(time.time(), signer)))
         _write(version / SIGNATURE, signature.encode())
+
+    def _unfinished(self) -> Iterator[Path]:
+        return self._path.glob(f"{_NEW}*/")
 
     def _lock(self, descriptor: int) -> None:
         try:

@@ -351,6 +351,24 @@ async def test_a_first_one_that_was_killed_half_way_is_removed(rig: Rig) -> None
     assert rig.calls() == ["disable --now"]
 
 
+async def test_what_never_ran_is_swept_and_what_is_whole_not_touched(rig: Rig) -> None:
+    rig.registered("1.0")
+    part = rig.part()
+    async with serving(part) as streams:
+        await push(streams, rig)
+    folder = AgentFolder(rig.store, "org.example.other")
+    folder.adopt(folder.begin(), "1.0", b"", "", "")
+    AgentFolder(rig.store, NAME).begin()
+    (rig.store / ".locks" / NAME).unlink()
+    await part.recover()
+    assert sorted(path.name for path in rig.store.iterdir()) == [".locks", NAME]
+    assert rig.there() == ["1.0", "current"]
+    (rig.store / ".locks" / NAME).unlink()
+    await part.recover()
+    assert not (rig.store / ".locks" / NAME).exists()
+    assert rig.calls() == ["restart", "enable"]
+
+
 async def test_a_version_that_cannot_be_tried_leaves_the_one_that_runs(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,7 +432,6 @@ async def test_a_store_that_its_user_has_tampered_with(rig: Rig) -> None:
     async with serving(rig.part()) as streams:
         await push(streams, rig)
         (rig.store / NAME / "1.0" / "record.json").write_text("nonsense")
-        (rig.store / "no-agent").mkdir()
         (rig.store / "file").write_text("")
         assert [agent["name"] for agent in await streams.get("agent-list")] == [NAME]
         (rig.store / NAME / "1.0" / "MANIFEST").write_text(json.dumps({"no": "manifest"}))
