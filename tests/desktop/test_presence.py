@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 Desktop = XServer | Sway
 
 SESSION = "c2"
+LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
 
 @pytest.fixture
@@ -161,3 +163,45 @@ async def test_idle_by_the_agent_until_a_daemon_tells_logind(
             await anyio.to_thread.run_sync(wayland.run("wtype", "a").wait)
             event = await until(stream, "SESSION_IDLE")
             assert (event["idle"], event["source"]) == (False, "verified")
+
+
+LOCK_SCREEN = """#!/bin/sh
+hint() {
+    busctl --address=ADDRESS call org.freedesktop.login1 PATH org.freedesktop.login1.Session SetLockedHint b "$1"
+}
+{ swaylock -f 3>&1 >/dev/null && echo; } | { read -r _ && hint true; cat >/dev/null; hint false; }
+"""
+"""The script in docs/desktop.md, with an address."""
+
+UNLOCK = """#!/bin/sh
+for process in /proc/[0-9]*; do
+    if [ "$(cat $process/comm 2>/dev/null)" = swaylock ] && grep -qs "$XDG_RUNTIME_DIR" $process/environ; then
+        kill -USR1 ${process##*/}
+    fi
+done
+"""
+"""What `pkill -USR1 -x swaylock` does, to this compositor's alone."""
+
+
+async def test_swaylock_by_way_of_a_script(
+    wayland: Sway,
+    logind: StandinLogind,
+    eventd: Eventd,
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    need_programs("swayidle", "swaylock", "busctl")
+    put_into(monkeypatch, wayland.environment)
+    reply = await logind.bus.call(*LOGIND, "GetSession", "s", [SESSION])
+    script = tmp_path / "lock-screen"
+    script.write_text(LOCK_SCREEN.replace("ADDRESS", system_bus.address).replace("PATH", reply.body[0]))
+    (unlock := tmp_path / "unlock").write_text(UNLOCK)
+    daemon = f"swayidle lock 'sh {script}' unlock 'sh {unlock}'"
+    async with agent(eventd, system_bus, session_bus) as guest, running(logind, system_bus, wayland, daemon):
+        while not (state := await guest.lock(SESSION)).confirmed:
+            pass
+        assert state.said_by == ["logind"]
+        state = await guest.unlock(SESSION)
+        assert (state.locked, state.confirmed) == (False, True)
