@@ -239,6 +239,18 @@ def test_a_guest_that_takes_any_for_users_and_none(guest: Guest, here: Here, ali
     assert here.run("push", here.directory, "--system")[0] == 1
 
 
+def test_a_user_who_wants_none_of_it(guest: Guest, here: Here, alice: TerminalLogin) -> None:
+    here.push(*ALICE)
+    guest.user_systemctl("alice", "mask", "--now", UNIT)
+    here.write("1.1")
+    assert "masked" in here.refused(*ALICE)
+    assert '"unit": "inactive"' in here.run("list", *ALICE, "--json")[1]
+    assert here.run("remove", NAME, *ALICE)[:2] == (0, f"{NAME} 1.0 was removed\n")
+    assert "masked" in here.refused(*ALICE)
+    guest.user_systemctl("alice", "unmask", UNIT)
+    here.push(*ALICE)
+
+
 def test_it_starts_with_the_next_login(guest: Guest, here: Here, log_in: LogIn) -> None:
     first = log_in("alice")
     here.push(*ALICE)
