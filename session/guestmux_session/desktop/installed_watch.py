@@ -31,6 +31,10 @@ QUIET_SECONDS = 2.0
 MAX_QUIET_SECONDS = 60.0
 """...and after this it is told in any case."""
 
+REST_SHARE = 20
+"""Times as long as reading took nothing is read again: who writes desktop files without end costs a twentieth of a
+processor."""
+
 MAX_SHOWN = 50
 """Applications of each kind of change that one event tells of: with long names it is as much as eventd takes."""
 
@@ -63,8 +67,9 @@ class InstalledWatch:
         known: Known | None = None
         while True:
             with watched(places, changed.beat):
-                seen = changed.count
+                seen, began = changed.count, anyio.current_time()
                 now = await asyncio.to_thread(_read, places, environment)
+                took = anyio.current_time() - began
                 try:
                     for event in _events(known, now):
                         await tell(self._host, EVENT, event, self._trouble)
@@ -73,6 +78,7 @@ class InstalledWatch:
                     return
                 known = now
                 await changed.wait_beyond(seen)
+                await anyio.sleep(min(took * REST_SHARE, MAX_QUIET_SECONDS))
                 await _come_to_rest(changed)
 
 
