@@ -50,8 +50,8 @@ How requests and replies look on the wire is told in [dialects.md](dialects.md).
 
 SESSION_COMMANDS = """\
 The commands of the stock session agent, which runs as the user in the user's session. An agent registers those that its
-platform can serve; those that begin with `agent-` are the system agent's as well. eventd itself takes these arguments out
-of any command that an agent serves:
+platform can serve; those that begin with `agent-` are the system agent's as well. eventd itself takes these
+arguments out of any command that an agent serves:
 
 {routing}
 
