@@ -88,6 +88,11 @@ class Shown:
     transform: int
     primary: bool
 
+    @property
+    def place(self) -> tuple[int, int, float, int]:
+        """What monitors have in common that show the same."""
+        return self.x, self.y, self.scale, self.transform
+
 
 @dataclass(frozen=True)
 class MutterState:
@@ -173,7 +178,7 @@ def configuration(wanted: Mapping[str, Shown]) -> list[Any]:
     """ApplyMonitorsConfig's logical monitors."""
     places: dict[tuple[int, int, float, int], list[tuple[str, Shown]]] = {}
     for name, one in wanted.items():
-        places.setdefault((one.x, one.y, one.scale, one.transform), []).append((name, one))
+        places.setdefault(one.place, []).append((name, one))
     return [
         (*place, any(one.primary for _, one in group), [(name, one.mode.id, {}) for name, one in group])
         for place, group in places.items()
@@ -226,8 +231,8 @@ def _right_of_all(state: MutterState, wanted: Mapping[str, Shown]) -> tuple[int,
 def _with_primary(wanted: Mapping[str, Shown]) -> dict[str, Shown]:
     """Mutter wants exactly one."""
     first = next((name for name, one in wanted.items() if one.primary), next(iter(wanted)))
-    place = wanted[first].x, wanted[first].y
-    return {name: replace(one, primary=(one.x, one.y) == place) for name, one in wanted.items()}
+    place = wanted[first].place
+    return {name: replace(one, primary=one.place == place) for name, one in wanted.items()}
 
 
 def _from_the_corner(wanted: Mapping[str, Shown]) -> dict[str, Shown]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import UNSET, convert
 
 from guestmux_protocol.display_commands import DisplaySetting
@@ -74,6 +76,8 @@ def test_two_that_show_the_same() -> None:
 
 
 def test_there_is_one_that_is_the_first() -> None:
+    places = configuration(wanted_of(CLONES, settings({"name": "B", "scale": 1.0})))
+    assert [primary for *_, primary, _ in places] == [True, False]
     wanted = wanted_of(CLONES, settings({"name": "A", "enabled": False}))
     assert [one.primary for one in wanted.values()] == [True]
     with pytest.raises(CommandError, match="one display must stay on"):
@@ -181,3 +185,31 @@ def test_places_in_the_monitors_pixels() -> None:
     told = read_state([1, [], [], properties])
     assert told.size(Shown(LARGE, 0, 0, 2.0, 1, primary=True)) == (2160, 3840)
     assert ALONE.size(Shown(LARGE, 0, 0, 2.0, 1, primary=True)) == (1080, 1920)
+
+
+@given(
+    st.sampled_from([ALONE, CLONES]),
+    st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from(["A", "B"])},
+            optional={
+                "enabled": st.booleans(),
+                "x": st.sampled_from([0, 100]),
+                "y": st.sampled_from([0, -100]),
+                "scale": st.sampled_from([1.0, 1.5, 2.0]),
+                "primary": st.booleans(),
+            },
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+)
+def test_whatever_is_asked_for_is_a_configuration(before: MutterState, asked: list[dict[str, Any]]) -> None:
+    try:
+        places = configuration(wanted_of(before, settings(*asked)))
+    except CommandError:
+        return
+    assert sum(primary for *_, primary, _ in places) == 1
+    assert (min(place[0] for place in places), min(place[1] for place in places)) == (0, 0)
+    names = [name for *_, group in places for name, _, _ in group]
+    assert len(names) == len({*names})

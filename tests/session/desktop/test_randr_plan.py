@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import convert
 
 from guestmux_protocol.display_commands import DisplaySetting
@@ -113,3 +115,51 @@ def test_a_mode_that_was_made_before_is_not_made_again() -> None:
     before = Screen(**{**vars(before), "modes": {**before.modes, made.id: made}})
     to = planned(before, {"name": "O1", "width": 1000, "height": 700})
     assert to.shown[11][0].mode.id == made.id
+
+
+SETTINGS = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["O1", "O2", "O3"])},
+        optional={
+            "enabled": st.booleans(),
+            "width": st.sampled_from([800, 1920, 1000]),
+            "height": st.sampled_from([600, 1080]),
+            "x": st.integers(-4000, 4000),
+            "y": st.integers(-4000, 4000),
+            "rotation": st.sampled_from(["normal", "left", "inverted", "right"]),
+            "mirrored": st.booleans(),
+            "primary": st.booleans(),
+        },
+    ),
+    min_size=1,
+    max_size=3,
+)
+SCREENS = st.sampled_from(
+    [
+        screen(output(1, 11), output(2), output(3), crtcs=(crtc(11, 1), crtc(12), crtc(13))),
+        screen(output(1, 11), output(2, 11), output(3, 12), crtcs=(crtc(11, 1, 2), crtc(12, 3, x=1920))),
+        screen(output(1, 11), output(2, 12), output(3), crtcs=(crtc(11, 1), crtc(12, 2, x=1920))),
+    ]
+)
+
+
+@given(SCREENS, SETTINGS)
+def test_whatever_is_asked_for_fits_or_is_refused(before: Screen, asked: list[dict[str, Any]]) -> None:
+    try:
+        to = planned(before, *asked)
+    except CommandError:
+        return
+    fed = [number for _, outputs in to.shown.values() for number in outputs]
+    assert sorted(fed) == sorted({*fed})
+    assert all(
+        number in before.outputs[one].crtcs for number, (_, outputs) in to.shown.items() for one in outputs
+    )
+    areas = [shown.area for shown, _ in to.shown.values()]
+    assert (min(x for x, *_ in areas), min(y for _, y, *_ in areas)) == (0, 0)
+    assert to.size == (
+        max(x + width for x, _, width, _ in areas),
+        max(y + height for _, y, _, height in areas),
+    )
+    assert all(most >= side for most, side in zip(before.most, to.size, strict=True))
+    on = {setting["name"] for setting in asked if setting.get("enabled", True)}
+    assert {before.outputs[number].name for number in fed} >= on
