@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from guestmux_protocol.display_commands import DisplaySetting
 from guestmux_session.desktop import randr_wire as randr
 from guestmux_session.desktop import x11_wire as x11
+from guestmux_session.desktop.outputs_x11 import X11Outputs
+from guestmux_session.desktop.randr_change import RandrChange
 from guestmux_session.desktop.x11_connection import connect_x11
 from guestmux_transport.errors import CallError
 from tests.support.dbus_daemon import PrivateBus
@@ -150,6 +155,27 @@ async def test_what_the_server_refuses_leaves_everything_as_it_was(
         await set_displays(agent, {"name": "DUMMY0", "x": 1, "y": 1}, {"name": "DUMMY1", **big})
     assert shown(server) == {"DUMMY0": "1024x768+0+0", "DUMMY1": "1234x567+1024+0"}
     assert modes(server).count("guestmux-16000x16000-10") == 0
+
+
+async def test_a_host_that_goes_away_in_the_middle(server: XServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    middle, on = anyio.Event(), anyio.Event()
+    resize = RandrChange._resize
+
+    async def stopped(change: RandrChange, size: tuple[int, int]) -> None:
+        middle.set()
+        await on.wait()
+        await resize(change, size)
+
+    monkeypatch.setattr(RandrChange, "_resize", stopped)
+    x = await connect_x11(server.environment["DISPLAY"], server.environment["XAUTHORITY"])
+    setting = DisplaySetting(name="DUMMY0", width=1234, height=567)
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(X11Outputs(x).set, [setting], test=False))
+        await middle.wait()
+        group.cancel_scope.cancel()
+        on.set()
+    assert shown(server) == {"DUMMY0": "1234x567+0+0"}
+    x.close()
 
 
 async def test_who_made_a_monitor_but_not_its_serial_number(agent: DesktopAgent, server: XServer) -> None:
