@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -86,6 +87,8 @@ class FaultyAgent:
             self.refused(error)
             return
         self.registered = True
+        if self.fault == "silent-on-its-channel":
+            await self.acquire()
         data = {
             "count": Variant(
                 "s" if self.fault == "emits-nonsense" else "x", "1" if self.fault == "emits-nonsense" else 1
@@ -95,6 +98,15 @@ class FaultyAgent:
             await self.bus.call(self.owner, MANAGER_PATH, MANAGER_INTERFACE, "Emit", "sa{sv}", (DONE, data))
         except CallError as error:
             print(error.text, flush=True)
+
+    async def acquire(self) -> None:
+        options = {"version": Variant("u", 1)}
+        with suppress(CallError):
+            reply = await self.bus.call(
+                self.owner, MANAGER_PATH, MANAGER_INTERFACE, "AcquireChannel", "oa{sv}", (PATH, options)
+            )
+            # Kept open, and never spoken on.
+            self.channels += reply.fds
 
     def refused(self, error: CallError) -> None:
         print(error.text, flush=True)

@@ -53,6 +53,7 @@ async def examine(name: str, command: Sequence[str], chosen: Chosen, tell: Tell)
                 tell(finding)
             async for finding in life_checks(eventd, heir, agent, program, stranger):
                 tell(finding)
+        heir.close()
 
 
 def _unregistered(program: AgentProgram) -> Finding:

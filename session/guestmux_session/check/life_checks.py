@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import anyio
 
 from guestmux_session.check.agent_program import LEAVE_SECONDS, AgentProgram
 from guestmux_session.check.call_checks import NO_ARGUMENTS, UNKNOWN, refusal
+from guestmux_session.check.channel_checks import PlayedChannel, channel_checks
 from guestmux_session.check.findings import Finding, failed, passed, skipped
 from guestmux_session.check.played_eventd import PlayedEventd, Registration, ask_agent
 from guestmux_transport.bus import Bus
@@ -35,6 +37,7 @@ async def life_checks(
     yield await _released(eventd, agent)
     await eventd.vanish()
     heir.refusals = 1
+    heir.channels = []
     await heir.appear()
     yield await _tried(heir, program)
     again = None
@@ -45,6 +48,8 @@ async def life_checks(
     if again is not None:
         body = (UNKNOWN, NO_ARGUMENTS, {"id": Variant("t", 1)})
         yield refusal("former-eventd", await ask_agent(eventd.bus, again, "Call", "sa{sv}a{sv}", body))
+        async for finding in _channel(heir, again, program):
+            yield finding
     else:
         yield skipped("former-eventd", "it is not registered with a new one")
     yield _events(eventd, heir)
@@ -85,6 +90,25 @@ def _came_back(again: Registration | None, program: AgentProgram) -> Finding:
     if program.status:
         return skipped(check, f"{program.last_words}; a unit with Restart=on-failure is needed", todo)
     return failed(check, f"no second attempt within {AGAIN_SECONDS:g} s; {program.last_words}", todo)
+
+
+async def _channel(heir: PlayedEventd, agent: Registration, program: AgentProgram) -> AsyncIterator[Finding]:
+    """The first eventd had none: so one sees that the bus is enough as well."""
+    ours = await heir.channel(1, CALM_SECONDS)
+    if ours is None:
+        yield skipped("channel", "it asked for none: no streams, and fewer events a second")
+        return
+    channel = PlayedChannel(ours, partial(heir.take_event, agent))
+    async for finding in channel_checks(channel):
+        yield finding
+    heir.forget()
+    await channel.aclose()
+    if await _unless_ended(program, lambda: heir.registration(2, AGAIN_SECONDS)):
+        yield passed("channel-lost", "it registered anew")
+        return
+    todo = "the channel's end is the registration's: register anew, at once and then ever later"
+    text = f"no registration within {AGAIN_SECONDS:g} s; {program.last_words}"
+    yield failed("channel-lost", text, todo)
 
 
 async def first_registration(

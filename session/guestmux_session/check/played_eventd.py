@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import anyio
 
+from guestmux_protocol.mux import DEFAULT_MUX_LIMITS
 from guestmux_protocol.schema import InvalidParameter, validate
 from guestmux_protocol.version import VERSION
 from guestmux_session import errors
@@ -116,6 +118,7 @@ class PlayedEventd:
         emitted: how many events were taken.
         refusals: how many registrations from now on are refused: there is no session yet.
         attempts: how many registrations there were, refused ones among them.
+        channels: eventd's ends of those that were asked for; None: it has none to give.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -126,6 +129,7 @@ class PlayedEventd:
         self.emitted = 0
         self.refusals = 0
         self.attempts = 0
+        self.channels: list[socket.socket] | None = None
         self._changed = Pulse()
 
     async def appear(self) -> None:
@@ -157,9 +161,34 @@ class PlayedEventd:
                 await self._changed.wait()
         return self.attempts >= number
 
+    def take_event(self, agent: Registration, untrusted_name: str, untrusted_data: Any) -> str:
+        """Count an event, or note what is wrong with it, which is given back; empty: nothing."""
+        event = agent.declared.events.get(untrusted_name)
+        try:
+            if event is None:
+                raise InvalidValue("it was not declared")
+            validate(event.data, untrusted_data)
+        except (InvalidValue, InvalidParameter) as error:
+            self.event_faults.append(f"{untrusted_name[:100]}: {error}")
+            return self.event_faults[-1]
+        self.emitted += 1
+        return ""
+
     def session_came(self) -> None:
         """Tell agents that sessions are not what they were."""
         self.bus.properties_changed(MANAGER_PATH, MANAGER_INTERFACE, "Sessions")
+
+    async def channel(self, number: int, seconds: float) -> socket.socket | None:
+        """Wait for eventd's end of the channel of that number, from 1; None where none is asked for."""
+        with anyio.move_on_after(seconds):
+            while len(self.channels or ()) < number:
+                await self._changed.wait()
+        return self.channels[number - 1] if self.channels and len(self.channels) >= number else None
+
+    def close(self) -> None:
+        """Close what channels nobody has taken."""
+        for channel in self.channels or ():
+            channel.close()
 
     async def farewell(self, seconds: float) -> bool:
         """Wait until no agent is registered; whether that came."""
@@ -213,19 +242,25 @@ class PlayedEventd:
 
     def _emit(self, call: IncomingCall) -> Results:
         name, untrusted_data = call.body
-        events = self._known(call).declared.events
+        agent = self._known(call)
         try:
-            if name not in events:
-                raise InvalidValue(f"event '{name[:100]}' was not declared")
-            validate(events[name].data, to_json(untrusted_data))
-        except (InvalidValue, InvalidParameter) as error:
-            self.event_faults.append(f"{name[:100]}: {error}")
+            data = to_json(untrusted_data)
+        except InvalidValue as error:
             raise MethodError(errors.INVALID_ARGUMENT, str(error)) from error
-        self.emitted += 1
+        if fault := self.take_event(agent, name, data):
+            raise MethodError(errors.INVALID_ARGUMENT, fault)
         return (self.emitted,)
 
-    def _acquire_channel(self, _call: IncomingCall) -> Results:
-        raise MethodError(f"{ERROR_PREFIX}Unsupported", "the checker has no channels; D-Bus is enough")
+    def _acquire_channel(self, call: IncomingCall) -> Results:
+        self._known(call)
+        if self.channels is None:
+            raise MethodError(f"{ERROR_PREFIX}Unsupported", "no channels here, as in an eventd of before")
+        ours, theirs = socket.socketpair()
+        call.reply_fds.append(theirs.detach())
+        self.channels.append(ours)
+        self._changed.beat()
+        limits = {"max-frame": DEFAULT_MUX_LIMITS.max_frame, "window": DEFAULT_MUX_LIMITS.window}
+        return 0, {name: Variant("u", value) for name, value in {"version": 1, **limits}.items()}
 
     def _list_agents(self, _call: IncomingCall) -> Results:
         agent = self.agent

@@ -13,7 +13,13 @@ import pytest
 
 from guestmux_eventd import agent_table, event_reader
 from guestmux_session.__main__ import main
-from guestmux_session.check import agent_program, declaration_checks, life_checks, played_eventd
+from guestmux_session.check import (
+    agent_program,
+    channel_checks,
+    declaration_checks,
+    life_checks,
+    played_eventd,
+)
 from guestmux_session.check.declared import read_properties
 from guestmux_session.check.examination import examine
 from guestmux_session.check.findings import Finding, Status
@@ -54,7 +60,7 @@ def those(found: dict[str, Finding], status: Status) -> set[str]:
 async def test_an_agent_that_does_what_it_has_to_passes() -> None:
     found = await findings()
     assert those(found, Status.FAIL) == set(), found
-    assert those(found, Status.SKIP) == set()
+    assert those(found, Status.SKIP) == {"channel"}
     assert found[HELLO].text.startswith("answered as its schema says")
     assert found["emitted"].text == "2 events, all declared"
 
@@ -96,6 +102,45 @@ async def test_an_agent_that_is_refused_a_session(monkeypatch: pytest.MonkeyPatc
     assert those(found, Status.FAIL) == set()
     assert those(found, Status.SKIP) == {"not-in-session", "former-eventd", "end"}
     assert "Restart=on-failure" in found["not-in-session"].text
+
+
+async def test_an_agent_that_is_silent_on_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(channel_checks, "SPEAK_SECONDS", 0.2)
+    found = await findings("silent-on-its-channel")
+    channels = {"channel", "channel-arguments", "channel-stream", "channel-lost"}
+    assert those(found, Status.FAIL) == channels
+    assert found["channel"].text == "no answer within 0.2 s"
+
+
+SPEAKING = """
+from guestmux_session import Agent, Data, Event
+class Said(Data, frozen=True):
+    what: str
+class Speaking(Agent):
+    name = "org.example.speaking"
+    version = "1"
+    said = Event("__org.example_SAID", Said)
+    async def while_registered(self):
+        await self.said({})
+Speaking().main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ('Said(what="this")', "2 events, all declared"),
+        ('{"what": 5}', "Invalid parameter type for 'what', expected: string"),
+    ],
+)
+async def test_an_agent_that_speaks_by_its_channel_as_well(tmp_path: Path, data: str, text: str) -> None:
+    caught = "await self.said" if data.startswith("Said") else "await self.said.post"
+    program = SPEAKING.replace("await self.said", caught).format(data)
+    (agent := tmp_path / "agent.py").write_text(program)
+    found = await findings(name="org.example.speaking", command=[sys.executable, str(agent)], chosen={})
+    assert text in found["emitted"].text
+    assert found["channel-lost"].status is Status.PASS
 
 
 async def test_an_agent_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +252,7 @@ async def test_the_command_line() -> None:
     status, shown, _ = await check_agent(NAME, "--call", f"{HELLO}={{}}", "--", *FAULTY)
     assert status == 0
     assert "\nPASS  unknown-command " in shown
-    assert "0 failed, 0 not looked at. The agent does what it has to" in shown
+    assert "0 failed, 1 not looked at. The agent does what it has to" in shown
     status, shown, _ = await check_agent("--json", NAME, "--", *FAULTY, "cancel-fails")
     lines = [json.loads(line) for line in shown.splitlines()]
     assert status == 1
