@@ -42,6 +42,7 @@ class FaultyAgent:
         self.fault = fault
         self.owner = ""
         self.registered = False
+        self.channels: list[int] = []
         self.owners: list[str] = []
         methods = {
             "Call": ("sa{sv}a{sv}", "a{sv}", self.call),
