@@ -62,9 +62,7 @@ class DisplayState(Data, frozen=True, kw_only=True, omit_defaults=False):
     ] = UNSET
     height: int | UnsetType = UNSET
     mode: DisplayMode | UnsetType = UNSET
-    scale: Annotated[float | UnsetType, doc("Pixels of the display for one of the desktop; 1 on X11.")] = (
-        UNSET
-    )
+    scale: Annotated[float | UnsetType, doc("Pixels of the display for one of the desktop.")] = UNSET
     rotation: Turned = "normal"
     mirrored: Annotated[bool, MIRRORED] = False
     primary: Annotated[bool | UnsetType, doc("The desktop's first. wlroots compositors have none.")] = UNSET

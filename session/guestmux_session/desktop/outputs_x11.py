@@ -22,7 +22,7 @@ from guestmux_session.desktop.edid import BLOCK_BYTES, Monitor, read_edid
 from guestmux_session.desktop.errors import DisplayError, DisplayLost, DisplayUnavailable
 from guestmux_session.desktop.output_settings import QUARTERS, by_size
 from guestmux_session.desktop.randr_change import RandrChange, grabbed
-from guestmux_session.desktop.randr_plan import Screen, plan, quarters_of
+from guestmux_session.desktop.randr_plan import Screen, plan, quarters_of, turned
 from guestmux_session.desktop.randr_wire import Crtc, Mode, Output
 from guestmux_session.desktop.texts import one_line
 from guestmux_session.desktop.x11_connection import X11Connection
@@ -145,7 +145,7 @@ class X11Outputs:
         )
         if crtc is None or mode is None:
             return off
-        return _switched_on(off, crtc, _mode(mode, preferred=mode.id in preferred))
+        return _switched_on(off, crtc, mode, preferred=mode.id in preferred)
 
     async def _monitor(self, output: Output) -> Monitor:
         opcode, _ = await self._randr()
@@ -160,8 +160,9 @@ def _mode(mode: Mode, *, preferred: bool) -> DisplayMode:
     return DisplayMode(width=mode.width, height=mode.height, refresh=refresh, preferred=preferred)
 
 
-def _switched_on(display: Display, crtc: Crtc, mode: DisplayMode) -> Display:
+def _switched_on(display: Display, crtc: Crtc, mode: Mode, *, preferred: bool) -> Display:
     turns, mirrored = quarters_of(crtc.rotation)
+    width, _ = turned(mode, crtc.rotation)
     return structs.replace(
         display,
         enabled=True,
@@ -169,8 +170,9 @@ def _switched_on(display: Display, crtc: Crtc, mode: DisplayMode) -> Display:
         y=crtc.y,
         width=crtc.width,
         height=crtc.height,
-        mode=mode,
-        scale=1.0,
+        mode=_mode(mode, preferred=preferred),
+        # Of those that xrandr has scaled.
+        scale=round(width / crtc.width, 3) if crtc.width else 1.0,
         rotation=QUARTERS[turns],
         mirrored=mirrored,
     )

@@ -49,19 +49,19 @@ class Shown:
     Attributes:
         mode: with the number 0 where it is to be made.
         rotation: as RandR has it.
+        scaled: the size on the screen, where somebody has set a transform that makes it another than the mode's.
     """
 
     mode: Mode
     x: int
     y: int
     rotation: int
+    scaled: tuple[int, int] | None = None
 
     @property
     def area(self) -> tuple[int, int, int, int]:
         """Place and size on the screen."""
-        turned = self.rotation & (randr.ROTATE_90 | randr.ROTATE_270)
-        width, height = self.mode.width, self.mode.height
-        return (self.x, self.y, *((height, width) if turned else (width, height)))
+        return (self.x, self.y, *(self.scaled or turned(self.mode, self.rotation)))
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ class Plan:
     shown: Mapping[int, tuple[Shown, tuple[int, ...]]]
     size: tuple[int, int]
     primary: int
+
+
+def turned(mode: Mode, rotation: int) -> tuple[int, int]:
+    """A mode's size, when it is turned."""
+    on_its_side = rotation & (randr.ROTATE_90 | randr.ROTATE_270)
+    return (mode.height, mode.width) if on_its_side else (mode.width, mode.height)
 
 
 def quarters_of(rotation: int) -> tuple[int, bool]:
@@ -114,7 +120,11 @@ def plan(screen: Screen, settings: Sequence[DisplaySetting]) -> Plan:
 def _now(screen: Screen, output: Output) -> Shown | None:
     crtc = screen.crtcs.get(output.crtc)
     mode = screen.modes.get(crtc.mode) if crtc is not None else None
-    return Shown(mode, crtc.x, crtc.y, crtc.rotation) if crtc is not None and mode is not None else None
+    if crtc is None or mode is None:
+        return None
+    size = crtc.width, crtc.height
+    scaled = size if size != turned(mode, crtc.rotation) else None
+    return Shown(mode, crtc.x, crtc.y, crtc.rotation, scaled)
 
 
 def _is_on(setting: DisplaySetting) -> bool:
@@ -135,9 +145,9 @@ def _wanted(screen: Screen, output: Output, now: Shown | None, setting: DisplayS
     mirrored = mirrored if setting.mirrored is UNSET else setting.mirrored
     rotation = _ROTATIONS[turns] | (randr.REFLECT_X if mirrored else 0)
     x, y = (now.x, now.y) if now is not None else (0, 0)
-    return Shown(
-        mode, x if setting.x is UNSET else setting.x, y if setting.y is UNSET else setting.y, rotation
-    )
+    x, y = x if setting.x is UNSET else setting.x, y if setting.y is UNSET else setting.y
+    same = now is not None and (now.mode, now.rotation) == (mode, rotation)
+    return Shown(mode, x, y, rotation, now.scaled if now is not None and same else None)
 
 
 def _mode(screen: Screen, output: Output, size: tuple[int, int], setting: DisplaySetting) -> Mode:

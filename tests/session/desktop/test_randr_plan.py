@@ -103,6 +103,15 @@ def test_no_picture_is_left() -> None:
     assert {number: outputs for number, (_, outputs) in to.shown.items()} == {11: (1,), 12: (3,)}
 
 
+def test_what_xrandr_has_scaled_stays_so_until_it_is_set_otherwise() -> None:
+    wide = Crtc(11, 0, 0, 2880, 1620, LARGE.id, randr.ROTATE_0, ALL, (1,))
+    before = screen(output(1, 11), output(2), crtcs=(wide, crtc(12)))
+    to = planned(before, {"name": "O2", "enabled": True})
+    assert (to.shown[12][0].x, to.size) == (2880, (4800, 1620))
+    assert planned(before, {"name": "O1", "primary": True}).size == (2880, 1620)
+    assert planned(before, {"name": "O1", "rotation": "left"}).size == (1080, 1920)
+
+
 def test_what_is_switched_on_is_right_of_the_others_in_its_preferred_mode() -> None:
     to = planned(SINGLE, {"name": "O2", "enabled": True})
     shown, _ = to.shown[12]
