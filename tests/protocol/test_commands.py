@@ -148,7 +148,11 @@ def test_a_session_shows_all_its_members() -> None:
         "",
         [{"name": "a", "version": "1"}],
     )
-    assert len(wire) == len(Session.__struct_fields__)
+    # What agents claim is there where they do.
+    assert "claimed" not in wire
+    assert len(wire) == len(Session.__struct_fields__) - 1
+    told = msgspec.structs.replace(session, claimed=["locked"])
+    assert msgspec.to_builtins(told)["claimed"] == ["locked"]
 
 
 def test_an_event_leaves_out_what_is_not_known() -> None:
