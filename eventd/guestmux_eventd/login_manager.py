@@ -59,12 +59,16 @@ class LoginManager:
 
     async def session(self, path: str) -> Session:
         """The state of a session; CallError when it is gone."""
-        members = session_members(
-            await self._call("a{sv}", path, PROPERTIES_INTERFACE, "GetAll", "s", (SESSION_INTERFACE,))
-        )
+        session, _reply = await self.read_session(path)
+        return session
+
+    async def read_session(self, path: str) -> tuple[Session, Reply]:
+        """The same with the answer that says so."""
+        reply = await self._answer("a{sv}", path, PROPERTIES_INTERFACE, "GetAll", "s", (SESSION_INTERFACE,))
+        members = session_members(reply.body[0])
         if missing := {"session", "user", "uid"} - members.keys():
             raise UnexpectedAnswer(f"{path} has no {min(missing)}")
-        return Session(**members)
+        return Session(**members), reply
 
     async def session_path(self, session_id: str) -> str | None:
         """The object path of a session; None when there is no such session."""
@@ -123,11 +127,16 @@ class LoginManager:
         signature: str = "",
         body: tuple[Any, ...] = (),
     ) -> Any:
+        return (await self._answer(returns, path, interface, member, signature, body)).body[0]
+
+    async def _answer(
+        self, returns: str, path: str, interface: str, member: str, signature: str, body: tuple[Any, ...]
+    ) -> Reply:
         reply = await self._reply(path, interface, member, signature, body)
         close_fds(reply.fds)
         if reply.signature != returns:
             raise UnexpectedAnswer(f"{member} gave '{reply.signature}', not '{returns}'")
-        return reply.body[0]
+        return reply
 
     async def _reply(
         self, path: str, interface: str, member: str, signature: str, body: tuple[Any, ...]

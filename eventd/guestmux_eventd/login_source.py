@@ -19,6 +19,7 @@ from guestmux_eventd.login_manager import (
     session_members,
     value_of,
 )
+from guestmux_eventd.session_changes import SessionChanges
 from guestmux_eventd.session_table import Emission, SessionTable
 from guestmux_protocol.sessions import Session
 from guestmux_transport.bus import Bus
@@ -63,6 +64,7 @@ class LoginSource:
         self._sleep = sleep
         self._stale = False
         self._unconfirmed: dict[str, anyio.CancelScope] = {}
+        self._changes = SessionChanges()
         self._paths: dict[str, str] = {}
         self._seats: dict[str, str] = {}
         self._send, self._jobs = anyio.create_memory_object_stream[Job](MAX_SIGNALS)
@@ -119,6 +121,7 @@ class LoginSource:
         # One that began after logind wrote the list was signalled before we read it.
         for gone in before.difference(paths.values()):
             self._paths.pop(gone, None)
+            self._changes.forget(gone)
         self._paths.update((path, session_id) for session_id, path in paths.items())
         self._publish(self._sessions.keep_only(set(paths)))
         for path in paths.values():
@@ -161,15 +164,18 @@ class LoginSource:
         except (CallError, UnexpectedAnswer) as error:
             logger.info("logind: %s", error)
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: Job) -> bool:
+        """Have something done in its turn; False: it will not be."""
         try:
             self._send.send_nowait(job)
+            return True
         except anyio.WouldBlock:
             logger.warning("logind sends faster than sessions can be read; some states are skipped")
             self._stale = True
         except anyio.ClosedResourceError:
             # The last of what was received on a bus that is lost; everything is read anew on the next.
             logger.debug("logind: a signal after the end")
+        return False
 
     def _session_new(self, signal: Signal) -> None:
         session_id, path = signal.body
@@ -181,6 +187,7 @@ class LoginSource:
 
         async def remove() -> None:
             self._paths.pop(path, None)
+            self._changes.forget(path)
             self._publish(self._sessions.remove(session_id))
 
         self._enqueue(remove)
@@ -190,26 +197,37 @@ class LoginSource:
         self._seats[path] = seat
 
     def _properties_changed(self, signal: Signal) -> None:
-        interface, changed, invalidated = signal.body
+        interface, changed, _invalidated = signal.body
         if interface == SESSION_INTERFACE and signal.path in self._paths:
-            self._session_changed(self._paths[signal.path], signal.path, changed, invalidated)
+            self._session_changed(self._paths[signal.path], signal, changed)
         elif interface == SEAT_INTERFACE and "ActiveSession" in changed:
             self._seat_changed(signal.path, changed["ActiveSession"])
 
-    def _session_changed(
-        self, session_id: str, path: str, changed: dict[str, Variant], invalidated: list[str]
-    ) -> None:
+    def _session_changed(self, session_id: str, signal: Signal, changed: dict[str, Variant]) -> None:
         locked = changed.get("LockedHint")
         if locked is not None and locked.value is True and session_id in self._unconfirmed:
             self._unconfirmed[session_id].cancel()
+        path = signal.path
 
         async def change() -> None:
-            if not SESSION_PROPERTIES.keys().isdisjoint(invalidated):
+            if not self._work_off(self._changes.upto(path, place)):
                 await self._read_session(path)
-            else:
-                self._publish(self._sessions.change(session_id, session_members(changed)))
 
-        self._enqueue(change)
+        if self._enqueue(change):
+            place = self._changes.put(signal)
+
+    def _work_off(self, signals: list[Signal]) -> bool:
+        """Take changes over; returns whether they say all that there is to know."""
+        says_all = True
+        for signal in signals:
+            _interface, changed, invalidated = signal.body
+            says_all = says_all and SESSION_PROPERTIES.keys().isdisjoint(invalidated)
+            session_id = self._paths.get(signal.path, "")
+            try:
+                self._publish(self._sessions.change(session_id, session_members(changed)))
+            except UnexpectedAnswer as error:
+                logger.info("logind: %s", error)
+        return says_all
 
     def _seat_changed(self, path: str, active: Variant) -> None:
         async def change() -> None:
@@ -245,11 +263,14 @@ class LoginSource:
     def _owner_changed(self, signal: Signal) -> None:
         name, _old, new = signal.body
         if name == LOGIN_NAME and new:
+            self._changes.logind_is(new)
             self._enqueue(self.read_all)
 
     async def _read_session(self, path: str) -> None:
-        session = await self._logins.session(path)
+        session, reply = await self._logins.read_session(path)
         self._paths[path] = session.session
+        if session.session in self._sessions:
+            self._work_off(self._changes.known_to(path, reply))
         self._publish(self._sessions.add(session))
 
     async def _read_seat(self, seat: str, path: str) -> None:

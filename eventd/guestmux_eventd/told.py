@@ -13,7 +13,6 @@ import msgspec
 
 from guestmux_eventd.session_table import NO_USER
 from guestmux_protocol.events import CLAIMED
-from guestmux_protocol.json_text import encode
 from guestmux_protocol.sessions import Session
 
 Row = tuple[str, bytes]
@@ -70,6 +69,12 @@ Standing = ToldSession | ToldSeat | ToldAgent
 
 _KINDS: dict[str, type[Standing]] = {"session": ToldSession, "seat": ToldSeat, "agent": ToldAgent}
 """By the first word of a key."""
+
+_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in _KINDS.values()
+}
+
+_write = msgspec.json.Encoder().encode
 
 Kind = TypeVar("Kind", bound=Standing)
 
@@ -143,7 +148,8 @@ class Told:
 
 
 def _read(kind: type[Kind], text: bytes) -> Kind:
-    return msgspec.json.decode(text, type=kind)
+    standing: Kind = _DECODERS[kind].decode(text)
+    return standing
 
 
 def _is_readable(kind: type[Standing], text: bytes) -> bool:
@@ -154,10 +160,6 @@ def _is_readable(kind: type[Standing], text: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
-
-
-def _write(standing: Standing) -> bytes:
-    return encode(msgspec.to_builtins(standing))
 
 
 def _login(told: Told, data: dict[str, Any], _source: str) -> Change:

@@ -266,6 +266,7 @@ class Bus(Connection):
             member=message.member or "",
             signature=message.signature,
             body=list(message.body),
+            serial=message.serial,
         )
         for handler in self._handlers.matching(message):
             run_guarded(handler, signal)

@@ -33,11 +33,15 @@ class Reply(msgspec.Struct):
     Attributes:
         body: the values, with `Variant` for each "v" and an index into `fds` for each "h".
         fds: descriptors that came with it, the caller's to close.
+        sender: the unique name of who answered.
+        serial: as of `Signal`.
     """
 
     signature: str
     body: Sequence[Any]
     fds: list[int]
+    sender: str = ""
+    serial: int = 0
 
 
 class Connection(ABC):
@@ -127,7 +131,7 @@ class Connection(ABC):
             self._calls.give_back(destination)
             raise
         reply = await self._calls.wait(call.serial, destination, timeout, ends)
-        return Reply(reply.signature, reply.body, reply.fds)
+        return Reply(reply.signature, reply.body, reply.fds, reply.sender or "", reply.serial)
 
     def tell(
         self,

@@ -11,7 +11,12 @@ from guestmux_transport.names import DBUS_INTERFACE, DBUS_NAME, DBUS_PATH, check
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal as a handler gets it; `sender` is the unique name that owns the expected name."""
+    """A signal as a handler gets it.
+
+    Attributes:
+        sender: the unique name that owns the expected name.
+        serial: higher than those of all messages that the same sender sent before.
+    """
 
     sender: str
     path: str
@@ -19,6 +24,7 @@ class Signal:
     member: str
     signature: str
     body: list[Any]
+    serial: int = 0
 
 
 SignalHandler = Callable[[Signal], None]

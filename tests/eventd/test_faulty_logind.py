@@ -240,6 +240,38 @@ async def test_a_session_that_begins_while_the_list_is_read_loses_no_change(
         tasks.cancel_scope.cancel()
 
 
+async def test_changes_that_wait_while_a_session_is_read_twice_are_told_once(
+    client: Bus, logind: FaultyLogind
+) -> None:
+    told: list[Emission] = []
+    states = iter([True, False])
+
+    def locked() -> bool:
+        """It changes right before it is read."""
+        state = next(states)
+        logind.changed("c1", LockedHint=Variant("b", state))
+        return state
+
+    logind.add("c1", LockedHint=("b", False))
+    async with anyio.create_task_group() as tasks:
+        source = LoginSource(client, SessionTable(), told.extend)
+        await source.start(tasks)
+        logind.bus.unexport(logind.path("c1"))
+        properties = {"Id": "s", "Name": "s", "User": "(uo)"}
+        known: dict[str, Any] = {"Id": "c1", "Name": "alice", "User": (1000, "/u")}
+        described = {
+            name: Property(kind, partial(as_given, known[name])) for name, kind in properties.items()
+        }
+        described["LockedHint"] = Property("b", locked)
+        logind.bus.export(logind.path("c1"), Interface(SESSION_INTERFACE, properties=described))
+        for _ in range(2):
+            source._enqueue(source.read_all)
+        await settled(client)
+        await settled(client)
+        assert [name for name, _data in told] == ["SESSION_LOGIN", "SESSION_LOCK", "SESSION_UNLOCK"]
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_seat_shows_a_session_that_begins_while_seats_are_read(
     client: Bus, logind: FaultyLogind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
