@@ -76,7 +76,9 @@ async def session_of(identity: Identity, untrusted_claim: str, logins: Logins) -
     session = await logins.known(candidate) if candidate else None
     if session is None or session.uid != identity.uid:
         where = f"in a session of another user ({candidate})" if session else "in no login session"
-        desc = f"process {identity.pid} of {identity.user} runs {where}; start the agent from one of the user's own"
+        way_out = "start the agent from one of the user's own"
+        way_out += "" if identity.uid else f", or claim the session '{SYSTEM}', as root may"
+        desc = f"process {identity.pid} of {identity.user} runs {where}; {way_out}"
         raise Refusal(NOT_IN_SESSION, desc)
     return session.session
 

@@ -90,6 +90,16 @@ async def test_busctl_emits_by_one_command(bus: PrivateBus, host: RawHost) -> No
     assert told == {"agent": NAME, "session": "c1", "source": "claimed", "volume": "home", "bytes": 5}
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="it is root who is told")
+async def test_root_outside_of_every_session_is_told_what_to_do(bus: PrivateBus) -> None:
+    async with standin_logind(bus.address):
+        with running_eventd(bus.address):
+            async with bare_agent(bus.address) as client:
+                with pytest.raises(CallError, match="or claim the session 'system', as root may") as caught:
+                    await once(client)
+    assert caught.value.name == "org.guestmux.Error.NotInSession"
+
+
 async def test_root_may_speak_for_the_machine_and_nobody_for_others(
     host: RawHost, client: BareAgent, logind: StandinLogind
 ) -> None:

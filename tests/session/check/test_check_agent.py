@@ -65,6 +65,13 @@ async def test_an_agent_that_does_what_it_has_to_passes() -> None:
     assert found["emitted"].text == "2 events, all declared"
 
 
+async def test_the_stock_agent_does_what_agents_have_to() -> None:
+    command = [sys.executable, "-m", "guestmux_session"]
+    found = await findings(name="guestmux-session", command=command, chosen={"session-get-info": {}})
+    assert those(found, Status.FAIL) == set(), found
+    assert found["channel-lost"].status is Status.PASS
+
+
 @pytest.mark.parametrize(
     ("fault", "failed"),
     [
