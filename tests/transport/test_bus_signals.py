@@ -84,7 +84,22 @@ async def test_member_and_path_narrow_it_down(client: Bus, service: Bus) -> None
     service.emit(PATH, INTERFACE, "Other", "s", ["wrong member"], destination=client.unique_name)
     service.emit("/other", INTERFACE, "Wanted", "s", ["wrong path"], destination=client.unique_name)
     await delivered(client, service)
-    assert signals == [Signal(service.unique_name, PATH, INTERFACE, "Wanted", "s", ["right"])]
+    [signal] = signals
+    assert signal == Signal(service.unique_name, PATH, INTERFACE, "Wanted", "s", ["right"], signal.serial)
+
+
+async def test_the_order_in_which_a_sender_sent_signals_and_answers_is_known(
+    client: Bus, service: Bus
+) -> None:
+    signals: list[Signal] = []
+    await client.add_signal_handler(sender=service.unique_name, interface=INTERFACE, handler=signals.append)
+    serials = []
+    for _ in range(2):
+        service.emit(PATH, INTERFACE, "Wanted", "s", ["x"])
+        reply = await client.call(service.unique_name, "/", "org.freedesktop.DBus.Peer", "Ping")
+        assert reply.sender == signals[-1].sender
+        serials += [signals[-1].serial, reply.serial]
+    assert serials == sorted({*serials})
 
 
 async def test_a_removed_handler_takes_its_match_rule_with_it(
