@@ -156,8 +156,10 @@ class PushedAgents:
         async with self._locked(folder):
             version = await run_sync(self._current, folder)
             what = _in_words(asked.name, version, (await run_sync(folder.record, version)).signer)
-            await run_sync(self._units.disable, asked.name)
-            await run_sync(folder.remove)
+            # A host that leaves does not leave it half removed.
+            with anyio.CancelScope(shield=True):
+                await run_sync(self._units.disable, asked.name)
+                await run_sync(folder.remove)
         logger.info("%s was removed by a host", what)
         return AgentRemoved(version=version)
 
