@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import guestmux
 from guestmux import BundleError, CallTimeout, CommandFailed, CopyWatcher, NoStreams
 from guestmux.cli import exits
+from guestmux.guest import ADDRESS_VARIABLE
 from guestmux_protocol.agent_commands import InstalledAgent
 from tests.support.bundles import NAME
 from tests.support.standin_guest import Refused, StandInGuest
@@ -227,6 +230,24 @@ async def test_logs(standin: StandInGuest) -> None:
 async def test_remove(standin: StandInGuest) -> None:
     standin.commands["agent-remove"] = lambda _arguments: {"version": "1.0"}
     assert (await cli(standin, "remove", NAME, "--system"))[:2] == (exits.OK, f"{NAME} 1.0 was removed\n")
+
+
+@streams
+async def test_completion(standin: StandInGuest) -> None:
+    asked = {
+        ADDRESS_VARIABLE: standin.address,
+        "COMP_WORDS": "guestmux agent remove -s user:alice org",
+        "COMP_CWORD": "5",
+        "_GUESTMUX_COMPLETE": "bash_complete",
+    }
+    names = [NAME, "other", "org.$(evil)"]
+    standin.commands["agent-list"] = lambda _arguments: [{**AGENT, "name": name} for name in names]
+    done = await anyio.run_process(
+        [sys.executable, "-c", "from guestmux.cli.app import root; root(prog_name='guestmux')"],
+        env={**os.environ, **asked},
+    )
+    assert done.stdout.decode() == f"plain,{NAME}\n"
+    assert standin.requests["agent-list"][0].arguments["session"] == "user:alice"
 
 
 @pytest.mark.timeout(60)

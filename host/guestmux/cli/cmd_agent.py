@@ -12,7 +12,7 @@ import click
 from msgspec import UnsetType, to_builtins
 
 from guestmux.agent_bundle import sign_bundle
-from guestmux.cli.completing import complete_sessions
+from guestmux.cli.completing import complete_pushed_agents, complete_sessions
 from guestmux.cli.copy_display import copy_display
 from guestmux.cli.options import as_json, call_timeout, connecting, talk, wait_agent
 from guestmux.cli.output import clean, say, say_json, say_table
@@ -50,7 +50,7 @@ def _chosen(session: str | None, system: bool) -> str | None:
 
 
 _directory = click.argument("directory", type=click.Path(exists=True, file_okay=False))
-_name = click.argument("name")
+_name = click.argument("name", shell_complete=complete_pushed_agents)
 _force = click.option("--force", is_flag=True, help="Also where a newer version is installed.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 

@@ -57,6 +57,16 @@ def complete_users(context: click.Context, _parameter: click.Parameter, incomple
     return _beginning(incomplete, _ask(context, ask))
 
 
+def complete_pushed_agents(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Agents that were pushed for the session that was named, or for the system."""
+    session = context.params.get("session")
+
+    async def ask(guest: Guest) -> list[str]:
+        return [agent.name for agent in await guest.pushed_agents(session)]
+
+    return _beginning(incomplete, _ask(context, ask))
+
+
 def complete_events(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of guestmux's own events."""
     return _beginning(incomplete, EVENTS)
