@@ -173,8 +173,8 @@ class Claims:
         standing.told, standing.asked = how == "claimed", how == "unconfirmed"
         standing.ever = how == "confirmed"
 
-    def close(self) -> None:
-        """Tell what waits to be told: eventd ends."""
+    def tell_now(self) -> None:
+        """Tell what waits for agents to agree: eventd ends, or the machine is about to sleep."""
         for (session_id, _what), standing in self._standings.items():
             self._publish(self._release(session_id, standing))
 

@@ -175,7 +175,7 @@ class Daemon:
         finally:
             for _config, port in ports:
                 port.close()
-            self._claims.close()
+            self._claims.tell_now()
             with anyio.CancelScope(shield=True):
                 await self._history.close()
 
@@ -285,6 +285,7 @@ class Daemon:
         return NOT_AN_EVENT if members is None else self._log.append(name, members, source)
 
     async def _announce(self, name: str, data: Data) -> None:
+        self._claims.tell_now()
         seq = self._append(name, data)
         if not await self._hosts.deliver(seq, DELIVERY_PATIENCE):
             logger.warning("%s: a host did not take it in time", name)

@@ -220,8 +220,10 @@ def test_what_waits_is_told_before_the_session_ends_and_before_eventd_does(rig: 
     rig.sessions.add(ALICE)
     rig.says(saver=False)
     rig.logind(locked=True)
-    rig.claims.close()
+    rig.claims.tell_now()
     assert [name for name, *_rest in rig.heard()] == ["SESSION_LOCK"]
+    rig.timers.pass_by()
+    assert rig.heard() == []
 
 
 def test_a_session_that_ended_while_something_waited(rig: Rig) -> None:
@@ -340,3 +342,18 @@ async def test_an_agents_claim_over_the_bus(host: RawHost, agent: BareAgent, log
     assert "claimed" not in session
     with pytest.raises(CallError, match="can be claimed"):
         await agent.manager("Claim", "sa{sb}", "happy", {SAVER: True})
+
+
+@pytest.mark.anyio
+async def test_a_lock_is_told_before_the_machine_sleeps(
+    host: RawHost, agent: BareAgent, logind: StandinLogind
+) -> None:
+    await host.subscribe("SESSION_LOCK", "POWER_SLEEP")
+    await agent.register()
+    await agent.manager("Claim", "sa{sb}", "locked", {SAVER: False})
+    await logind.control.set_locked("c1", locked=True)
+    # What eventd answers after it, it has read before.
+    await agent.manager("ListAgents")
+    await logind.control.suspend()
+    assert (await host.event("SESSION_LOCK"))["values"] == {"logind": True, SAVER: False}
+    assert await host.event("POWER_SLEEP")
