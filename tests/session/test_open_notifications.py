@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guestmux_protocol.events import NotificationAction, NotificationClosed
 from guestmux_session.open_notifications import (
@@ -197,3 +201,47 @@ def test_the_oldest_goes_when_there_are_too_many(table: Table) -> None:
     assert table.told == [NotificationClosed(id=2, reason="closed")]
     assert 1 in table
     assert 2 not in table
+
+
+NUMBERS = st.integers(1, 4)
+STEPS = st.one_of(
+    st.tuples(st.just("show"), NUMBERS, st.booleans(), st.booleans()),
+    st.tuples(st.just("happen"), NUMBERS, st.sampled_from([Chosen("yes"), Replied("no"), Gone("expired")])),
+    st.tuples(st.just("forget"), NUMBERS),
+    st.tuples(st.just("vanish")),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_each_end_is_told_once_and_to_one_side_alone(steps: list[tuple[Any, ...]]) -> None:
+    table = Table()
+    waiting: dict[int, Watched] = {}
+    for step in steps:
+        told = len(table.told)
+        match step:
+            case ("show", number, resident, waits):
+                watched = table.show(number, resident=resident, waits=waits)
+                if before := waiting.pop(number, None):
+                    assert before.ending is not None
+                if watched is not None:
+                    waiting[number] = watched
+                assert len(table.told) == told
+            case ("happen", number, happening):
+                was_open = number in table
+                awaited = number in waiting and waiting[number].ending is None
+                table.happened(number, happening)
+                assert (number in table) == (was_open and not isinstance(happening, Gone))
+                assert not (awaited and len(table.told) > told)
+                if awaited:
+                    assert waiting[number].ending == happening
+            case ("forget", number):
+                if watched := waiting.pop(number, None):
+                    table.forget(number, watched)
+                    assert len(table.told) == told
+            case _:
+                gone = {number for number in (1, 2, 3, 4) if number in table}
+                table.vanished()
+                assert table.is_idle
+                assert {news.id for news in table.told[told:]} <= gone
+                assert len(table.told) - told <= len(gone)
+                assert all(watched.ending is not None for watched in waiting.values())
