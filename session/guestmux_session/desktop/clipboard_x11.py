@@ -84,7 +84,8 @@ class X11Clipboard:
                 changed(selection)
 
         code = first_event + wire.XFIXES_SELECTION_NOTIFY
-        self._connection.listen(code, on_change)
+        # Marking a text changes the owner with every move of the mouse.
+        self._connection.listen(code, on_change, patient=True)
         self._select(opcode, selections, wanted=True)
         try:
             await self._connection.wait_lost()
