@@ -30,6 +30,9 @@ MAX_SIGNALS = 20
 REST_SECONDS = 5.0
 """Seconds of that while; then it is asked."""
 
+OWNER_SECONDS = 0.1
+"""Seconds until the next process that takes the name is listened to: some may take it and give it away all the time."""
+
 ACTIVE_CHANGED = "ActiveChanged"
 
 logger = logging.getLogger(__name__)
@@ -121,6 +124,8 @@ class ScreenSaver:
                         "changes all the time; it is not listened to for a while", logging.WARNING
                     )
                     await anyio.sleep(REST_SECONDS)
+                else:
+                    await anyio.sleep(OWNER_SECONDS)
 
     async def lock(self) -> None:
         """Have it lock. Raises BusError."""
