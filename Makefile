@@ -106,8 +106,9 @@ test-qemu: .venv/.installed bus ## Against QEMU's real chardevs and virtio-seria
 	.venv/bin/pytest -q tests/qemu
 
 .PHONY: test-desktop
-test-desktop: .venv/.installed bus ## The session agent on real desktops: Xvfb with openbox, sway without a screen
+test-desktop: .venv/.installed bus ## The session agent on real desktops: Xvfb with openbox, sway without a screen; GNOME=1 with GNOME's shell as well
 	@$(NEED_DESKTOP)
+	@$(if $(GNOME),./.ci/need gnome-shell=gnome-shell)
 	.venv/bin/pytest -q tests/desktop
 
 .PHONY: test-vm
