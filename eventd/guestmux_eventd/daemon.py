@@ -28,7 +28,7 @@ from guestmux_eventd.event_history import EventHistory
 from guestmux_eventd.event_intake import NOT_AN_EVENT
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.freeze_gate import FreezeGate
-from guestmux_eventd.generation_source import GenerationSource, open_uevents
+from guestmux_eventd.generation_source import GenerationSource, open_kernel_log
 from guestmux_eventd.host_connection import HostConnection
 from guestmux_eventd.host_session import Dialect
 from guestmux_eventd.hosts import Hosts
@@ -161,8 +161,8 @@ class Daemon:
                 tasks.start_soon(self._keep_bus)
                 tasks.start_soon(self._follow_network)
                 tasks.start_soon(self._follow_clock)
-                if (uevents := open_uevents(os.environ)) is not None:
-                    tasks.start_soon(GenerationSource(uevents, self._history.renew).run)
+                if (kernel_log := open_kernel_log(os.environ)) is not None:
+                    tasks.start_soon(GenerationSource(kernel_log, self._history.renew).run)
                 for database in databases():
                     tasks.start_soon(PackageSource(database, self._publish).run)
                 if paths := self._config.disk_pressure:

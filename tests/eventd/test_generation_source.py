@@ -1,19 +1,22 @@
 """A new VM generation begins a new run, and hosts are told."""
 
+import errno
 import json
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
+from guestmux_eventd import generation_source
 from guestmux_eventd.event_log import Entry, EventLog
 from guestmux_eventd.event_terms import Terms
-from guestmux_eventd.generation_source import GenerationSource, open_uevents
+from guestmux_eventd.generation_source import GenerationSource, open_kernel_log
 from guestmux_eventd.position import Since
 from guestmux_eventd.subscription import Subscription
 from guestmux_protocol.patterns import EventFilter
@@ -21,27 +24,23 @@ from tests.support.feeds import Feeds
 
 pytestmark = pytest.mark.anyio
 
-NEW_GENERATION = (
-    b"change@/devices/LNXSYSTM:00/LNXSYBUS:00/PNP0A03:00/QEMUVGID:00\0ACTION=change\0NEW_VMGENID=1\0"
-)
-OTHER = b"add@/devices/virtual/block/loop0\0ACTION=add\0NOT_NEW_VMGENID=1\0"
+TEXT = b"random: crng reseeded due to virtual machine fork\n"
 
-KERNEL, SOMEBODY = 0, 4711
-
-
-class Uevents(socket.socket):
-    """Stands in for the kernel's socket: who sent a datagram is not to be had from a pair of unix sockets."""
-
-    sender = KERNEL
-
-    def recvfrom(self, size: int) -> tuple[bytes, tuple[int, int]]:  # type: ignore[override]
-        return self.recv(size), (self.sender, 1)
+# As /dev/kmsg has them: priority and facility, number, microseconds, flags.
+NEW_GENERATION = b"5,1071,71172427,-;" + TEXT
+OTHER = b"6,1070,69000000,-;random: crng init done\n SUBSYSTEM=random\n"
+FROM_A_PROGRAM = b"13,1072,71172428,-;" + TEXT
+QUOTED = b"6,1073,71172429,-;program: " + TEXT
+BROKEN = b"random: no head"
 
 
-class Generations:
+class KernelLog:
+    """A socket of which each read gives one record, as of /dev/kmsg."""
+
     def __init__(self) -> None:
         ours, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.uevents = Uevents(fileno=ours.detach())
+        ours.setblocking(False)
+        self.fd = ours.detach()
         self.changes = 0
         self.changed = anyio.Event()
 
@@ -50,38 +49,65 @@ class Generations:
         self.changed.set()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def followed(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(GenerationSource(self.uevents, self.change).run)
+            tasks.start_soon(GenerationSource(self.fd, self.change).run)
             yield
             tasks.cancel_scope.cancel()
         self.kernel.close()
 
 
 async def test_a_new_generation_is_told_once_whatever_else_the_kernel_says() -> None:
-    generations = Generations()
-    async with generations.running():
-        generations.kernel.send(OTHER)
-        generations.kernel.send(NEW_GENERATION)
-        await generations.changed.wait()
-        assert generations.changes == 1
-    assert generations.uevents.fileno() == -1
+    log = KernelLog()
+    async with log.followed():
+        log.kernel.send(OTHER)
+        log.kernel.send(NEW_GENERATION)
+        await log.changed.wait()
+        assert log.changes == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(log.fd)
 
 
-async def test_only_the_kernel_is_believed() -> None:
-    generations = Generations()
-    generations.uevents.sender = SOMEBODY
-    async with generations.running():
-        generations.kernel.send(NEW_GENERATION)
-        generations.kernel.send(OTHER)
+@pytest.mark.parametrize("record", [OTHER, FROM_A_PROGRAM, QUOTED, BROKEN])
+async def test_nobody_else_is_believed(record: bytes) -> None:
+    log = KernelLog()
+    async with log.followed():
+        log.kernel.send(record)
         await anyio.wait_all_tasks_blocked()
-        assert not generations.changes
+        assert not log.changes
 
 
-def test_the_socket_is_one_that_systemd_passed() -> None:
-    assert open_uevents({}) is None
+async def test_a_record_that_was_overwritten_may_have_been_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = KernelLog()
+    read = os.read
+    faults = [BrokenPipeError(errno.EPIPE, "overwritten")]
+
+    def read_or_fail(fd: int, size: int) -> bytes:
+        if fd == log.fd and faults:
+            raise faults.pop()
+        return read(fd, size)
+
+    monkeypatch.setattr(os, "read", read_or_fail)
+    async with log.followed():
+        log.kernel.send(OTHER)
+        await log.changed.wait()
+        assert log.changes == 1
+
+
+def test_the_log_is_one_that_systemd_passed() -> None:
+    assert open_kernel_log({}) is None
     passed = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "guestmux-netlink"}
-    assert open_uevents(passed) is None
+    assert open_kernel_log(passed) is None
+
+
+def test_what_was_logged_before_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kmsg").write_bytes(NEW_GENERATION)
+    with (tmp_path / "kmsg").open("rb") as file:
+        monkeypatch.setattr(
+            generation_source, "passed_fds", lambda _environment: [("guestmux-kernel-log", file.fileno())]
+        )
+        assert open_kernel_log({}) == file.fileno()
+        assert os.read(file.fileno(), 1) == b""
 
 
 def message(entry: Entry) -> Any:
