@@ -73,11 +73,17 @@ class Channels:
         self._ready = ready
         self._lost = lost
         self._background = Background()
+        self._unserved: set[socket.socket] = set()
         self._partial = PartialFrames()
 
     async def run(self) -> None:
         """Serve the channels, until cancelled."""
         await self._background.run()
+
+    def close(self) -> None:
+        """End what was given to agents and is not served, when nobody serves any more."""
+        while self._unserved:
+            self._unserved.pop().close()
 
     def acquire(self, call: IncomingCall) -> Results:
         """Make a channel, and give the agent its end.
@@ -98,11 +104,13 @@ class Channels:
         call.reply_fds.append(theirs.detach())
         agent.presence.acquired = True
         agent.presence.hang_up = partial(ours.shutdown, socket.SHUT_RDWR)
+        self._unserved.add(ours)
         self._background.start(partial(self._serve, agent, ours))
         limits = {"version": Variant("u", VERSION), "max-frame": Variant("u", LIMITS.max_frame)}
         return 0, {**limits, "window": Variant("u", LIMITS.window)}
 
     async def _serve(self, agent: Agent, sock: socket.socket) -> None:
+        self._unserved.discard(sock)
         sender, path, presence = agent.sender, agent.path, agent.presence
         try:
             reason = await self._converse(agent, sock)

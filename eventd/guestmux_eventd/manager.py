@@ -162,6 +162,7 @@ class Manager:
         for agent in self._agents:
             if agent.session != BACKEND:  # that one is reached without the bus
                 self._drop(agent, reason)
+        self._channels.close()
 
     async def _register(self, call: IncomingCall) -> Results:
         path, untrusted_name, untrusted_properties = call.body
