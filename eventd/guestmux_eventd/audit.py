@@ -27,8 +27,13 @@ RATES: dict[Weight, tuple[float, float]] = {
 }
 """Entries a second, and at once. In all some 5 kB/s of the journal, and less than its own bound (10,000 in 30 s)."""
 
-RECORDED = AGENTS.keys() | frozenset(
-    name for name in GUEST if name.startswith(("guest-file-", "guest-exec", "guest-connect"))
+STARTING = frozenset({"session-launch", "session-open-uri"})
+"""They start applications."""
+
+RECORDED = (
+    AGENTS.keys()
+    | STARTING
+    | frozenset(name for name in GUEST if name.startswith(("guest-file-", "guest-exec", "guest-connect")))
 )
 """What is put on record in a user's session: what hosts do with the user's files, programs and connections, and the
 agents that they push. Who signed one is in the log of the agent that installed it: eventd reads no arguments."""

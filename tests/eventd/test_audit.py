@@ -114,7 +114,15 @@ async def test_in_a_session_files_and_programs_are_and_the_rest_is_not(
 
 @pytest.mark.parametrize(
     "command",
-    ["guest-file-upload", "guest-file-remove", "guest-file-stat", "guest-exec-attach", "guest-connect"],
+    [
+        "guest-file-upload",
+        "guest-file-remove",
+        "guest-file-stat",
+        "guest-exec-attach",
+        "guest-connect",
+        "session-launch",
+        "session-open-uri",
+    ],
 )
 def test_whatever_touches_files_programs_and_connections_is(
     records: pytest.LogCaptureFixture, command: str
