@@ -1,6 +1,7 @@
 """Two users at one guest at the same time, of whom its screen shows one; in containers and machines alike."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 from tests.guest.event_host import EventHost
@@ -46,10 +47,15 @@ class TwoUsers:
             assert (refusal == BACKGROUND) == (login is not front), refusal
             assert self.info(f"user:{login.user}") == (login.session, login.user)
 
-    def show(self, login: Login) -> None:
-        """Switch to one of them, and have that told, and nothing else."""
+    def show(self, login: Login, switch: Callable[[], None] | None = None) -> None:
+        """Switch to one of them, and have that told, and nothing else.
+
+        Args:
+            login: whose turn it is.
+            switch: does it; by default logind is asked.
+        """
         told = len(self.host.data("SESSION_ACTIVE"))
-        login.activate()
+        (switch or login.activate)()
         self.host.until(lambda host: len(host.data("SESSION_ACTIVE")) > told)
         [active] = self.host.data("SESSION_ACTIVE")[told:]
         assert (active["seat"], active["session"], active["user"]) == ("seat0", login.session, login.user)

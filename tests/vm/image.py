@@ -81,11 +81,13 @@ class Image:
         disk: a raw image; nobody may write to it.
         kernel: as -kernel.
         initramfs: as -initrd.
+        processor: as -cpu.
     """
 
     disk: Path
     kernel: Path
     initramfs: Path
+    processor: str = "max"
 
 
 # The root is several folders laid over each other; mke2fs reads them as one, and neither needs a loop device.

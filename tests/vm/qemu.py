@@ -62,6 +62,10 @@ class Qemu:
         words = [self.folder / name for name in ("console", "log")]
         return "".join(f"\n--- {path}:\n{path.read_text(errors='replace')[-2000:]}" for path in words)
 
+    def kill(self) -> None:
+        """Cut the power; what it wrote to its sockets and files is there to read."""
+        _end(self._process)
+
     def wait_host(self, port: str) -> None:
         """Wait until somebody is connected to a port's socket.
 
@@ -133,6 +137,11 @@ def running_qemu(folder: Path, image: Image, disk: Path, *more: str) -> Iterator
         yield Qemu(folder, process, monitor)
 
 
+def with_kernel_options(*more: str) -> Sequence[str]:
+    """Options of QEMU's that give the kernel more than it has anyway."""
+    return ["-append", " ".join((KERNEL_OPTIONS, *more))]
+
+
 def _wait_socket(path: Path, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while not path.exists():
@@ -149,8 +158,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _options(folder: Path, image: Image, disk: Path) -> Sequence[str]:
     return [
         *("-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc"),
-        *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY),
-        *("-kernel", str(image.kernel), "-initrd", str(image.initramfs), "-append", KERNEL_OPTIONS),
+        *("-accel", "tcg,thread=multi", "-cpu", image.processor, "-smp", "2", "-m", MEMORY),
+        *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
+        *with_kernel_options(),
         *("-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"),
         *("-qmp", f"unix:{folder / 'monitor'},server=on,wait=off"),
         *("-serial", f"file:{folder / 'console'}"),

@@ -56,3 +56,30 @@ def test_a_port_that_appears_starts_eventd(machine: Machine) -> None:
         machine.qemu.plug("qmp")
         host.greeted()
     machine.wait_for("eventd", machine.eventd_runs)
+
+
+KERNEL_LOG = "guestmux-kernel-log.socket"
+
+# As root may write it; the kernel would say it with a facility that nobody else has.
+FORGED = "echo 'random: crng reseeded due to virtual machine fork' >/dev/kmsg"
+
+
+def test_the_kernels_log_is_read_and_nobody_else_believed_there(machine: Machine) -> None:
+    pid = machine.eventd_pid()
+    assert machine.systemctl("is-active", KERNEL_LOG) == "active"
+    assert "/dev/kmsg" in machine.run(f"readlink /proc/{pid}/fd/*").stdout.split()
+    with machine.host("qmp") as host:
+        host.greeted()
+        before = host.ask("guest-info")["return"]["events"]["epoch"]
+        machine.run(FORGED)
+        machine.run(["sync"])
+        assert host.ask("guest-info")["return"]["events"]["epoch"] == before
+    assert "new generation id" not in machine.said_since_start()
+
+
+def test_a_line_in_the_kernels_log_does_not_start_an_eventd_that_was_stopped(machine: Machine) -> None:
+    machine.systemctl("stop", EVENTD)
+    machine.run("echo something >/dev/kmsg; sleep 1")
+    assert machine.systemctl("is-active", EVENTD, check=False) == "inactive"
+    machine.systemctl("start", EVENTD)
+    machine.wait_for("eventd", machine.eventd_runs)
