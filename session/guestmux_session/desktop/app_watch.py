@@ -17,7 +17,7 @@ from guestmux_session.desktop.app_news import AppNews, Item
 from guestmux_session.desktop.app_source import REST_SECONDS, AppSource
 from guestmux_session.desktop.app_sources import AppSources
 from guestmux_session.desktop.app_table import AppTable
-from guestmux_session.desktop.errors import DisplayError
+from guestmux_session.desktop.errors import DisplayError, DisplayLost
 from guestmux_session.errors import (
     Denied,
     Disconnected,
@@ -110,11 +110,14 @@ class AppWatch:
             while True:
                 backoff.attempt()
                 table = known.successor()
+                failure: DisplayError | None = None
                 try:
                     await self._follow_one(table, known, news)
                 except DisplayError as error:
+                    failure = error
                     self._trouble.tell(f"not followed: {error}", logging.WARNING)
-                known = self._still_known(table, known, news)
+                news.silent = False
+                known = self._still_known(table, known, failure)
                 await anyio.sleep(backoff.next())
         finally:
             self._loaded = None
@@ -130,17 +133,16 @@ class AppWatch:
             self._trouble.tell(f"followed by {source.name}")
             await self._follow_on(source, table)
 
-    def _still_known(self, table: AppTable, known: AppTable, news: AppNews) -> AppTable:
+    def _still_known(self, table: AppTable, known: AppTable, failure: DisplayError | None) -> AppTable:
         """What counts until there is another connection.
 
-        The display server may have ended this one and no other, for a flood of some program's: then all goes on.
+        The display server may have ended this one and no other, for a flood of some program's: then all goes on. It
+        has not where it cannot be reached.
         """
-        news.silent = False
-        if self._loaded is None:
+        known, self._loaded = known if self._loaded is None else table, None
+        if failure is not None and not isinstance(failure, DisplayLost):
             known.clear()
-            return known
-        self._loaded = None
-        return table
+        return known
 
     async def _follow_on(self, source: AppSource, table: AppTable) -> None:
         """Follow until the source is lost, or a display server has come where there was none."""

@@ -91,14 +91,31 @@ class X11Conversion:
         atoms = await self._connection.atoms("INCR", "GUESTMUX_SELECTION")
         self._incr, self._property = atoms["INCR"], atoms["GUESTMUX_SELECTION"]
         self._connection.tell(wire.create_window(self._window, self._connection.setup.root))
-        self._owner = wire.word(await self._connection.ask(wire.get_owner(self._selection)), 8)
+        await self._watch_owner()
         if self._owner == wire.NONE:
             raise NotOffered("there is no content")
-        self._connection.tell(x11.select_events(self._owner, wire.STRUCTURE_NOTIFY_MASK))
         self._connection.tell(wire.convert(self._selection, self._target, self._window, self._property))
-        await self._wait(lambda: self._answer is not None)
+        await self._wait_for_answer()
         if self._answer == wire.NONE:
             raise NotOffered("there is no content in that format")
+
+    async def _watch_owner(self) -> None:
+        """Hear of the end of whoever has the selection now."""
+        self._owner = wire.word(await self._connection.ask(wire.get_owner(self._selection)), 8)
+        self._owner_gone = False
+        if self._owner != wire.NONE:
+            self._connection.tell(x11.select_events(self._owner, wire.STRUCTURE_NOTIFY_MASK))
+
+    async def _wait_for_answer(self) -> None:
+        before = self._owner
+        try:
+            await self._wait(lambda: self._answer is not None)
+        except OwnerFailed:
+            # Another may have taken the selection just before it was asked: then it is the one who answers.
+            await self._watch_owner()
+            if self._owner in (wire.NONE, before):
+                raise
+            await self._wait(lambda: self._answer is not None)
 
     async def _next_piece(self, seen: int) -> None:
         await self._wait(lambda: self._arrived > seen)
