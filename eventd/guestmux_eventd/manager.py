@@ -221,11 +221,14 @@ class Manager:
             self._channel_lost(before)
 
     def _add(self, agent: Agent) -> None:
+        before = self._agents.get(agent.sender, agent.path)
         try:
             emissions = self._agents.add(agent)
         except Refusal:
             self._give_bucket_back(agent)
             raise
+        if before and self._claims and (before.session, before.name) != (agent.session, agent.name):
+            self._claims.agent_gone(before)
         logger.info("agent '%s' registered in session '%s'", agent.name, agent.session, extra=_fields(agent))
         self._publish(emissions)
 

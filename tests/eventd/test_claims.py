@@ -357,3 +357,15 @@ async def test_a_lock_is_told_before_the_machine_sleeps(
     await logind.control.suspend()
     assert (await host.event("SESSION_LOCK"))["values"] == {"logind": True, SAVER: False}
     assert await host.event("POWER_SLEEP")
+
+
+@pytest.mark.anyio
+async def test_who_registers_anew_by_another_name_takes_its_claims_back(
+    host: RawHost, agent: BareAgent, logind: StandinLogind
+) -> None:
+    await host.subscribe("SESSION_LOCK")
+    for number in range(3):
+        await agent.register(f"org.example.a{number}")
+        await agent.manager("Claim", "sa{sb}", "locked", {f"{SAVER}{number}": False})
+    await logind.control.set_locked("c1", locked=True)
+    assert (await host.event("SESSION_LOCK"))["values"] == {"logind": True, f"{SAVER}2": False}
