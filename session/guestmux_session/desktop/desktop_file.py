@@ -83,13 +83,16 @@ def desktop_files(folders: Iterable[Path], wanted: Collection[str]) -> Iterator[
 def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:
     """A file's text; nothing of what cannot be read, or is no file: a pipe would be waited for."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return ""
             return file.read(limit).decode(errors="replace")
     except OSError:
         return ""
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def values_of(text: str, wanted: Collection[str]) -> dict[str, str]:

@@ -71,9 +71,7 @@ def read_cookie(address: XAddress, path: str) -> bytes:
     """
     file = Path(path) if path else Path("~/.Xauthority").expanduser()
     try:
-        # A pipe would be waited for.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
+        with open(file, "rb", opener=_at_once) as stream:
             untrusted_data = stream.read(MAX_AUTHORITY) or b""
     except OSError:
         return b""
@@ -83,6 +81,11 @@ def read_cookie(address: XAddress, path: str) -> bytes:
         if here and display in (b"", number) and kind == COOKIE:
             return cookie
     return b""
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe would be waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _entries(untrusted_data: bytes) -> Iterator[tuple[int, bytes, bytes, bytes, bytes]]:

@@ -112,3 +112,11 @@ async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert entries.get("a")
     assert not entries.get("b")
     assert not entries.get("c")
+
+
+async def test_folders_that_are_called_as_files_are_hold_nothing_open(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / "applications" / f"{number}.desktop").mkdir(parents=True)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    await read(DesktopEntries(), tmp_path)
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before

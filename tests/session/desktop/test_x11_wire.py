@@ -120,6 +120,12 @@ def test_the_cookie_for_a_display(tmp_path: object) -> None:
     assert read_cookie(read_display(":2"), "/nowhere") == b""
 
 
+def test_a_folder_has_no_cookie_and_is_not_held_open(tmp_path: Path) -> None:
+    before = len([*Path("/proc/self/fd").iterdir()])
+    assert read_cookie(read_display(":1"), str(tmp_path)) == b""
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
 def test_a_pipe_has_no_cookie(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
