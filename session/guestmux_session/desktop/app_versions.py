@@ -19,8 +19,9 @@ KEYS = frozenset({"X-Flatpak", "X-SnapInstanceName"})
 """Of desktop files: whose they are."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_RELEASE = re.compile(r"<release\b[^>]*?\bversion=[\"']([^\"'<>]+)")
-_SNAP_VERSION = re.compile(r"^version:[ \t]*[\"']?([^\"'\n]+?)[\"']?[ \t]*$", re.MULTILINE)
+# Applications write what these read: neither goes over the same text again and again, whatever stands in it.
+_RELEASE = re.compile(r"<release\b[^<>]*?\bversion=[\"']([^\"'<>]+)")
+_SNAP_VERSION = re.compile(r"^version:[ \t]*+[\"']?([^\"'\n]+)", re.MULTILINE)
 
 
 def version_of(place: Place, file: DesktopFile) -> str:
@@ -45,7 +46,7 @@ def _flatpak(installation: Path, name: str) -> str:
     share = installation / "app" / name / "current/active/files/share"
     for kind in ("metainfo", "appdata"):
         if found := _RELEASE.search(read_text(share / kind / f"{name}.{kind}.xml")):
-            return one_line(found[1], MAX_VERSION)
+            return one_line(found[1].rstrip(), MAX_VERSION)
     return ""
 
 
@@ -54,5 +55,5 @@ def _snap(name: str) -> str:
         return ""
     for mounted in SNAPS:
         if found := _SNAP_VERSION.search(read_text(mounted / name / "current/meta/snap.yaml")):
-            return one_line(found[1], MAX_VERSION)
+            return one_line(found[1].rstrip(), MAX_VERSION)
     return ""

@@ -52,6 +52,25 @@ async def test_where_applications_come_from(guest: AppFolders) -> None:
     assert (await guest.installed(mime_types=True))["editor"].mime_types == ["text/plain"]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["<release " * 25_000, "<release version=" * 15_000])
+async def test_metadata_that_is_hard_to_read(guest: AppFolders, text: str) -> None:
+    guest.put_flatpak("org.example.Draw", "1")
+    (metadata,) = guest.flatpak.rglob("*.xml")
+    metadata.write_text(text)
+    assert not (await guest.installed())["org.example.Draw"].version
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("text", "version"), [(" " * 200_000 + "'", ""), (" " * 200_000 + "1 #'' ", "1 #")])
+async def test_a_snap_that_is_hard_to_read(guest: AppFolders, text: str, version: str) -> None:
+    guest.put(guest.snapd, "chat_chat", "Name=Chat", "X-SnapInstanceName=chat")
+    yaml = guest.snaps / "chat/current/meta/snap.yaml"
+    yaml.parent.mkdir(parents=True)
+    yaml.write_text(f"version:{text}\n")
+    assert ((await guest.installed())["chat_chat"].version or "") == version
+
+
 async def test_what_no_menu_has(guest: AppFolders) -> None:
     guest.environment["XDG_CURRENT_DESKTOP"] = "ubuntu:GNOME"
     guest.put(guest.usr, "a", "Name=A", "NoDisplay=true")
