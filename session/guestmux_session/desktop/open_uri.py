@@ -19,8 +19,9 @@ EVERY_SCHEME = "*"
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S+")
 _LOCAL_FILE = re.compile(r"file://(?:localhost)?/.*", re.IGNORECASE)
-_ATTACHMENT = re.compile(r"[?&]attach[a-z]*=", re.IGNORECASE)
-"""What some mail programs take a file's name by, out of RFC 6068: a host could have a user send a file unseen."""
+_ATTACHMENT = re.compile(r"[?&;]attach[a-z]*=", re.IGNORECASE)
+"""What some mail programs take a file's name by, out of RFC 6068: a host could have a user send a file unseen. To
+Evolution `&amp;` is what `&` is."""
 
 
 class OpenUri:

@@ -173,6 +173,7 @@ async def test_a_program_that_cannot_open_it(scene: Scene, programs: StubProgram
         ("https:", "is no URI"),
         ("mailto:a@example.org?subject=b&attach=/etc/passwd", "no attachments"),
         ("mailto:a@example.org?%61ttachment=/etc/passwd", "no attachments"),
+        ("mailto:a@example.org?subject=b&amp;attach=/etc/passwd", "no attachments"),
     ],
 )
 async def test_what_is_not_opened_for_hosts(
