@@ -128,12 +128,25 @@ class EventHistory:
         """
         found = plan(self._kept(), since)
         if not found.needs_new_run:
-            return found
+            return self._planned_anew(since) if self._may_be_again(since) else found
         if not self._may_begin.take():
             raise CommandFailure(f"'since' is not in this journal, which ends at {self.log.last}")
         logger.warning(
             "a host has seen event %d of this run, which is at %d: a new one begins", since.seq, self.log.last
         )
+        return self._planned_anew(since)
+
+    def _may_be_again(self, since: Since) -> bool:
+        """Whether this may be memory that was set back a second time.
+
+        It knows nothing of the run that it began the first time, where the host is, and goes on with numbers that the
+        host had before that. A run that has no number yet is nobody's.
+        """
+        kept = self._kept()
+        is_foreign = all(run.epoch != since.epoch for run in kept.runs)
+        return is_foreign and self.log.last >= self._present_first and self._may_begin.take()
+
+    def _planned_anew(self, since: Since) -> Plan:
         self._begin(self.log.last + 1)
         return plan(self._kept(), since)
 

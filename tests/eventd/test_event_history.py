@@ -69,6 +69,30 @@ async def test_another_machine_has_no_history(tmp_path: Path) -> None:
     await guest.end()
 
 
+async def test_a_host_of_another_history_has_the_numbers_go_on_in_another_run(tmp_path: Path) -> None:
+    """Memory that was set back a second time knows nothing of the run that its hosts are in since the first time."""
+    async with running(tmp_path / "j", "a") as guest:
+        await guest.append(LOGIN)
+        plan = guest.history.plan(Since("begun when it was set back", 3))
+        assert plan.losses == (Loss(0, 0, "new-epoch", Since("a", 0)),)
+        begun = guest.log.epoch
+        assert begun != "a"
+        assert [guest.history.epoch_at(seq) for seq in (0, 1)] == ["a", begun]
+        # Nobody has a number of that run, so it need not end for the next one.
+        guest.history.plan(Since("of another one", 3))
+        assert guest.log.epoch == begun
+
+
+async def test_many_hosts_of_other_histories_do_not_fill_the_journal_with_runs(tmp_path: Path) -> None:
+    async with running(tmp_path / "j", "a") as guest:
+        epochs = set()
+        for number in range(10):
+            await guest.append(LOGIN)
+            assert guest.history.plan(Since(f"{number}", 3)).losses[0].reason == "new-epoch"
+            epochs.add(guest.log.epoch)
+        assert len(epochs) == event_history.RUNS_AT_ONCE
+
+
 async def test_no_more_is_read_than_was_asked_for(tmp_path: Path) -> None:
     async with running(tmp_path / "j") as guest:
         for _ in range(6):
