@@ -8,9 +8,11 @@ NAME/.trial         while a version is tried: the one before it
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,7 @@ import msgspec
 
 from guestmux_protocol.agent_bundle import (
     MANIFEST,
+    MAX_MANIFEST,
     SIGNATURE,
     AgentManifest,
     BundleError,
@@ -94,7 +97,7 @@ class AgentFolder:
     def former(self) -> str | None:
         """While a version is tried, the one before it, empty where there is none; None while none is tried."""
         try:
-            return (self._path / _TRIAL).read_text()
+            return _read(self._path / _TRIAL).decode(errors="replace")
         except FileNotFoundError:
             return None
 
@@ -104,7 +107,7 @@ class AgentFolder:
 
     def manifest_text(self, version: str) -> bytes:
         """A version's manifest."""
-        return (self._path / version / MANIFEST).read_bytes()
+        return _read(self._path / version / MANIFEST)
 
     def manifest(self, version: str) -> AgentManifest:
         """The same, read.
@@ -119,12 +122,12 @@ class AgentFolder:
 
     def signature(self, version: str) -> str:
         """A version's signature; empty where it has none."""
-        return (self._path / version / SIGNATURE).read_text()
+        return _read(self._path / version / SIGNATURE).decode(errors="replace")
 
     def record(self, version: str) -> Record:
         """What was noted of its installation; little where somebody has changed it."""
         try:
-            return msgspec.json.decode((self._path / version / _RECORD).read_bytes(), type=Record)
+            return msgspec.json.decode(_read(self._path / version / _RECORD), type=Record)
         except (OSError, msgspec.MsgspecError):
             return Record(0.0)
 
@@ -226,6 +229,18 @@ def agent_names(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _read(path: Path) -> bytes:
+    """Read a file, no further than a manifest may be long. What its user has put in its place is not waited for."""
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return file.read(MAX_MANIFEST + 1)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _write(path: Path, content: bytes) -> None:
