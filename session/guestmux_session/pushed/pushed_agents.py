@@ -153,6 +153,9 @@ class PushedAgents:
     async def remove(self, asked: AgentRemove) -> AgentRemoved:
         """Stop it, then remove it."""
         folder = AgentFolder(self._place.store, asked.name)
+        # Before it is locked: that writes a file, which stays.
+        with explained(f"'{asked.name}' cannot be removed"):
+            await run_sync(self._current, folder)
         async with self._locked(folder):
             version = await run_sync(self._current, folder)
             what = _in_words(asked.name, version, (await run_sync(folder.record, version)).signer)

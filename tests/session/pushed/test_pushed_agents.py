@@ -12,6 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
+from guestmux_protocol.agent_bundle import MAX_MANIFEST
+from guestmux_session.errors import CommandError
 from guestmux_session.pushed.place import Place, PushPolicy
 from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.pushed.registrations import Registration, Registrations
@@ -397,6 +399,8 @@ async def test_removal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(rig.part()) as streams:
         with pytest.raises(Refused, match=f"no agent '{NAME}' was pushed here"):
             await streams.get("agent-remove", name=NAME)
+        # Else a host could fill the disk with what names it asks for.
+        assert not rig.store.exists()
         await push(streams, rig)
         with caplog.at_level("INFO"):
             assert await streams.get("agent-remove", name=NAME) == {"version": "1.0"}
@@ -438,3 +442,23 @@ async def test_a_store_that_its_user_has_tampered_with(rig: Rig) -> None:
         assert "what has changed needs a new version" in await refused(streams, rig)
         rig.registered("1.1")
         assert (await push(streams, rig, version="1.1"))["former"] == "1.0"
+
+
+async def test_a_store_whose_user_has_put_other_things_in_place_of_files(rig: Rig) -> None:
+    rig.registered("1.0")
+    async with serving(rig.part()) as streams:
+        await push(streams, rig)
+        folder = AgentFolder(rig.store, NAME)
+        version = rig.store / NAME / "1.0"
+        for name in ("record.json", "MANIFEST", "MANIFEST.sig"):
+            (version / name).unlink()
+            os.mkfifo(version / name)
+        os.mkfifo(rig.store / NAME / ".trial")
+        assert [agent["name"] for agent in await streams.get("agent-list")] == [NAME]
+        for read in (folder.manifest_text, folder.signature, lambda _version: folder.former):
+            with pytest.raises(OSError, match="it is no file"):
+                read("1.0")
+        (version / "MANIFEST").unlink()
+        (version / "MANIFEST").write_bytes(bytes(MAX_MANIFEST * 2))
+        with pytest.raises(CommandError, match="more than"):
+            folder.manifest("1.0")
