@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from guestmux_eventd.claims import Claims
 from guestmux_eventd.config import Config, PortConfig, backend_address
 from guestmux_eventd.disclosure import Disclosure
 from guestmux_eventd.disk_source import DiskSource
+from guestmux_eventd.epochs import new_epoch
 from guestmux_eventd.event_feed import EventFeed
 from guestmux_eventd.event_history import EventHistory
 from guestmux_eventd.event_intake import NOT_AN_EVENT
@@ -99,7 +99,7 @@ class Daemon:
         self._privacy = Privacy(config.privacy, whose_in(self._sessions))
         self._agents = AgentTable()
         self._log = EventLog(
-            uuid.uuid4().hex, time.time, max_events=config.memory_events, max_bytes=config.memory_bytes
+            new_epoch(), time.time, max_events=config.memory_events, max_bytes=config.memory_bytes
         )
         self._history = EventHistory(self._log, open_journal(config))
         self._hosts = Hosts()

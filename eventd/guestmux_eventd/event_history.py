@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 
 import anyio
 
 from guestmux_eventd.changes import Changes
+from guestmux_eventd.epochs import new_epoch
 from guestmux_eventd.event_log import EventLog
 from guestmux_eventd.journal.faults import JournalFault
 from guestmux_eventd.journal.gaps import Gap
@@ -210,7 +210,7 @@ class EventHistory:
         self.log.begin(epoch, first + lost)
 
     def _begin_run(self, earlier: tuple[Run, ...], first: int) -> str:
-        epoch = uuid.uuid4().hex
+        epoch = new_epoch()
         self._runs = (*earlier, Run(epoch, first, None, first - 1))
         if self._journal is not None:
             self._journal.begin(epoch, first)

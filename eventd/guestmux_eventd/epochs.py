@@ -1,0 +1,15 @@
+"""What names a run of eventd's."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+
+def new_epoch() -> str:
+    """A name that no other run has, here or on a copy of this machine.
+
+    Random, and of the clocks besides: memory that is set back twice draws the same random numbers twice, until its
+    kernel mixes in others.
+    """
+    return uuid.uuid5(uuid.uuid4(), f"{time.time_ns()} {time.monotonic_ns()}").hex
