@@ -84,7 +84,7 @@ class DesktopEntries:
         return None
 
     def _refresh(self, folders: list[Path]) -> None:
-        found = {folder: folder.stat().st_mtime_ns for folder in folders if folder.is_dir()}
+        found = {folder: changed for folder in folders if (changed := _changed(folder)) is not None}
         if found == self._folders:
             return
         self._folders = found
@@ -100,6 +100,14 @@ def kinds_of(entry: DesktopEntry) -> frozenset[str]:
     """The MIME types that an application says it opens, by its file; `x-scheme-handler/…` are URIs' schemes."""
     told = values_of(read_text(entry.path), {"MimeType"})
     return frozenset(filter(None, told.get("MimeType", "").split(";")))
+
+
+def _changed(folder: Path) -> int | None:
+    """When it was; None where it is not there, or not for this user."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _entry(file: DesktopFile) -> DesktopEntry:

@@ -16,6 +16,9 @@ SUFFIX = ".desktop"
 MAX_FILES = 4096
 """Files that are read: ten times a well-filled desktop's."""
 
+MAX_DEPTH = 8
+"""Folders one below the other: menus have two or three."""
+
 MAX_FILE_BYTES = 256 * 1024
 """Bytes of one: those with all translations have some 50 KiB."""
 
@@ -67,7 +70,7 @@ def desktop_files(folders: Iterable[Path], wanted: Collection[str]) -> Iterator[
     """
     files, room = MAX_FILES, MAX_BYTES
     for folder in folders:
-        for path in sorted(islice(folder.rglob(f"*{SUFFIX}"), files)):
+        for path in sorted(islice(_paths(folder), files)):
             files -= 1
             text = read_text(path)
             room -= len(text)
@@ -78,6 +81,16 @@ def desktop_files(folders: Iterable[Path], wanted: Collection[str]) -> Iterator[
             app_id = "-".join(path.relative_to(folder).parts).removesuffix(SUFFIX)
             if values.get("Type") == "Application" and one_line(app_id, MAX_TEXT) == app_id:
                 yield DesktopFile(app_id, path, folder, values)
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """The files that are called so. Of a folder that cannot be read, or has gone meanwhile, there are none."""
+    above = len(folder.parts)
+    for there, below, names in os.walk(folder):
+        path = Path(there)
+        if len(path.parts) - above >= MAX_DEPTH:
+            below.clear()
+        yield from (path / name for name in names if name.endswith(SUFFIX))
 
 
 def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:

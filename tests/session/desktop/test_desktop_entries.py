@@ -7,7 +7,7 @@ import pytest
 
 from guestmux_session.desktop import desktop_entries
 from guestmux_session.desktop.desktop_entries import DesktopEntries
-from guestmux_session.desktop.desktop_file import folders_of
+from guestmux_session.desktop.desktop_file import MAX_DEPTH, folders_of, read_text
 
 pytestmark = pytest.mark.anyio
 
@@ -114,9 +114,45 @@ async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert not entries.get("c")
 
 
-async def test_folders_that_are_called_as_files_are_hold_nothing_open(tmp_path: Path) -> None:
-    for number in range(5):
-        (tmp_path / "applications" / f"{number}.desktop").mkdir(parents=True)
+def test_a_folder_in_place_of_a_file_is_not_held_open(tmp_path: Path) -> None:
     before = len([*Path("/proc/self/fd").iterdir()])
-    await read(DesktopEntries(), tmp_path)
-    assert len([*Path("/proc/self/fd").iterdir()]) <= before
+    assert read_text(tmp_path) == ""
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+async def test_folders_without_end(tmp_path: Path) -> None:
+    put(tmp_path, "a.desktop", EDITOR)
+    put(tmp_path, "/".join(["f"] * MAX_DEPTH) + "/b.desktop", EDITOR)
+    put(tmp_path, "/".join(["f"] * (MAX_DEPTH + 1)) + "/c.desktop", EDITOR)
+    (tmp_path / "applications" / "loop").symlink_to(".")
+    assert repr(await read(DesktopEntries(), tmp_path)) == "<DesktopEntries 2>"
+
+
+async def test_a_folder_that_has_gone_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "a.desktop", EDITOR)
+    put(tmp_path, "gone/b.desktop", EDITOR)
+    scandir = os.scandir
+
+    def going(path: str) -> object:
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", going)
+    assert repr(await read(DesktopEntries(), tmp_path)) == "<DesktopEntries 1>"
+
+
+async def test_where_a_user_may_not_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "a.desktop", EDITOR)
+    stat = Path.stat
+
+    def denied(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "others":
+            raise PermissionError(path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    entries = await read(DesktopEntries(), tmp_path, tmp_path / "others")
+    assert repr(entries) == "<DesktopEntries 1>"
