@@ -251,11 +251,12 @@ class Daemon:
         )
         try:
             async with anyio.create_task_group() as tasks:
+                await power.follow(tasks)
                 await logins.start(tasks)
                 tasks.start_soon(manager.run)
                 await manager.start()
                 self._links.bus, self._manager = bus, manager
-                await power.start(tasks)
+                await power.hold()
                 await systemd.start(tasks)
                 logger.info("on the bus as %s, by %s", bus.unique_name, bus.library)
                 self._bus_tried.set()

@@ -87,10 +87,12 @@ class LoginManager:
         session_id, _path = await self._property("(so)", path, USER_INTERFACE, "Display")
         return str(session_id)
 
-    async def foreground(self, seat_path: str) -> str:
-        """The id of the session that a seat shows; empty for none."""
-        session_id, _path = await self._property("(so)", seat_path, SEAT_INTERFACE, "ActiveSession")
-        return str(session_id)
+    async def foreground(self, seat_path: str) -> tuple[str, Reply]:
+        """The id of the session that a seat shows, empty for none, and the answer that says so."""
+        arguments = (SEAT_INTERFACE, "ActiveSession")
+        reply = await self._answer("v", seat_path, PROPERTIES_INTERFACE, "Get", "ss", arguments)
+        session_id, _path = value_of("ActiveSession", reply.body[0], "(so)")
+        return str(session_id), reply
 
     async def delay(self, what: str) -> int:
         """Take a delay inhibitor; returns its descriptor, which ends it when closed.

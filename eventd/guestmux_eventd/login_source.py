@@ -201,7 +201,7 @@ class LoginSource:
         if interface == SESSION_INTERFACE and signal.path in self._paths:
             self._session_changed(self._paths[signal.path], signal, changed)
         elif interface == SEAT_INTERFACE and "ActiveSession" in changed:
-            self._seat_changed(signal.path, changed["ActiveSession"])
+            self._seat_changed(signal)
 
     def _session_changed(self, session_id: str, signal: Signal, changed: dict[str, Variant]) -> None:
         locked = changed.get("LockedHint")
@@ -229,13 +229,20 @@ class LoginSource:
                 logger.info("logind: %s", error)
         return says_all
 
-    def _seat_changed(self, path: str, active: Variant) -> None:
-        async def change() -> None:
-            seat = self._seats.get(path) or path.rpartition("/")[2]
-            session_id, _path = value_of("ActiveSession", active, "(so)")
-            await self._show(seat, session_id)
+    def _seat_changed(self, signal: Signal) -> None:
+        path = signal.path
 
-        self._enqueue(change)
+        async def change() -> None:
+            await self._show_next(self._changes.upto(path, place))
+
+        if self._enqueue(change):
+            place = self._changes.put(signal)
+
+    async def _show_next(self, signals: list[Signal]) -> None:
+        for signal in signals:
+            seat = self._seats.get(signal.path) or signal.path.rpartition("/")[2]
+            session_id, _path = value_of("ActiveSession", signal.body[1]["ActiveSession"], "(so)")
+            await self._show(seat, session_id)
 
     def _lock_asked(self, signal: Signal) -> None:
         session_id = self._paths.get(signal.path, "")
@@ -274,7 +281,9 @@ class LoginSource:
         self._publish(self._sessions.add(session))
 
     async def _read_seat(self, seat: str, path: str) -> None:
-        await self._show(seat, await self._logins.foreground(path))
+        shown, reply = await self._logins.foreground(path)
+        await self._show_next(self._changes.known_to(path, reply))
+        await self._show(seat, shown)
 
     async def _show(self, seat: str, session_id: str) -> None:
         """Take in which session a seat shows, and before that the session, if its beginning was not worked off yet."""

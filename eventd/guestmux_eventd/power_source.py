@@ -46,7 +46,17 @@ class PowerSource:
         return f"<PowerSource holding {' '.join(self._held) or 'nothing'}>"
 
     async def start(self, tasks: TaskGroup) -> None:
-        """Take the inhibitors and follow logind's announcements in `tasks`."""
+        """Follow logind's announcements in `tasks`, and take the inhibitors."""
+        await self.follow(tasks)
+        await self.hold()
+
+    async def hold(self) -> None:
+        """Take the inhibitors, from a logind that may not answer."""
+        for what in self._turns:
+            await self._renew(what)
+
+    async def follow(self, tasks: TaskGroup) -> None:
+        """Follow logind's announcements in `tasks`; what it announces before is not known."""
 
         def prepare_for_shutdown(signal: Signal) -> None:
             tasks.start_soon(self._shutdown, signal.body[0])
@@ -70,8 +80,6 @@ class PowerSource:
         await self._bus.add_signal_handler(
             sender=DBUS_NAME, interface=DBUS_INTERFACE, member="NameOwnerChanged", handler=owner_changed
         )
-        for what in self._turns:
-            await self._renew(what)
 
     def close(self) -> None:
         """Let go of everything."""

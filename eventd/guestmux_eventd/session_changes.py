@@ -1,4 +1,4 @@
-"""Changes of sessions that logind signalled and that were not worked off yet, in their order. Synchronous."""
+"""Changes of sessions and seats that logind signalled and that were not worked off yet, in their order. Synchronous."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from guestmux_transport.bus_signals import Signal
 
 
 class SessionChanges:
-    """What waits, by the session's object path.
+    """What waits, by the object's path.
 
-    Who reads a session anew learns what has become of it, also by changes that wait. So these are worked off before
+    Who reads an object anew learns what has become of it, also by changes that wait. So these are worked off before
     the answer is: each is told once, and in its order.
     """
 

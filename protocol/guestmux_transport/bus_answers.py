@@ -6,7 +6,7 @@ caller as a traceback with paths of our source.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from guestmux_transport.bus_exports import Exports, IncomingCall, Method, Results, check_arguments
@@ -106,7 +106,7 @@ class Answers:
         task = asyncio.get_running_loop().create_task(self._finish(message, call, method, results))
         self._tasks.add(task)
         self._running[call.sender] = self._running.get(call.sender, 0) + 1
-        task.add_done_callback(lambda ended: self._ended(ended, call))
+        task.add_done_callback(lambda ended: self._ended(ended, call, results))
 
     async def _finish(
         self, message: Message, call: IncomingCall, method: Method, results: Awaitable[Results]
@@ -119,8 +119,11 @@ class Answers:
             logger.exception("the handler of %r failed", message)
             self._fail(message)
 
-    def _ended(self, task: asyncio.Task[None], call: IncomingCall) -> None:
+    def _ended(self, task: asyncio.Task[None], call: IncomingCall, results: Awaitable[Results]) -> None:
         self._tasks.discard(task)
+        if isinstance(results, Coroutine):
+            # A task that is cancelled before its first step never awaits it.
+            results.close()
         left = self._running[call.sender] - 1
         if left:
             self._running[call.sender] = left

@@ -243,6 +243,9 @@ class SessionCheck:
         if any(begin <= when <= end for when in self.ledger.breaks):
             return True
         syncs = [sync for sync in self.ledger.syncs if sync.time < begin]
+        if any(when <= begin and (not syncs or syncs[-1].time < when) for when in self.ledger.breaks):
+            # Nobody has seen yet that it is up again.
+            return True
         after = [sync for sync in self.ledger.syncs if sync.time > end]
         since = (self.ranks[syncs[-1].epoch], syncs[-1].seq) if syncs else (-1, 0)
         upto = (self.ranks[after[0].epoch], after[0].seq) if after else (len(self.ranks), 0)

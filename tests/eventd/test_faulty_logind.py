@@ -26,6 +26,7 @@ from guestmux_eventd.session_table import Emission, SessionTable
 from guestmux_protocol.events import SessionActive
 from guestmux_protocol.registry import Data
 from guestmux_transport.bus import Bus, connect_bus
+from guestmux_transport.bus_connection import Reply
 from guestmux_transport.bus_exports import Handler, IncomingCall, Interface, Property, Results
 from guestmux_transport.names import PROPERTIES_INTERFACE
 from guestmux_transport.values import Variant
@@ -281,8 +282,8 @@ async def test_a_seat_shows_a_session_that_begins_while_seats_are_read(
         logind.add("c9")
         return {"seat0": "/seat0"}
 
-    async def foreground(_manager: LoginManager, _path: str) -> str:
-        return "c9"
+    async def foreground(_manager: LoginManager, _path: str) -> tuple[str, Reply]:
+        return "c9", Reply("v", [], [])
 
     monkeypatch.setattr(LoginManager, "seats", seats)
     monkeypatch.setattr(LoginManager, "foreground", foreground)

@@ -1,6 +1,7 @@
 """What we offer: dispatch, standard interfaces, bounds on handlers, fairness to the rest of the loop."""
 
 import asyncio
+import gc
 from collections import Counter
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import pytest
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Property, Results
 from guestmux_transport.bus_limits import BusLimits
+from guestmux_transport.bus_message import METHOD_CALL, Message
 from guestmux_transport.errors import CallError, InvalidValue, MethodError
 from guestmux_transport.names import INTROSPECTABLE_INTERFACE, PEER_INTERFACE, PROPERTIES_INTERFACE
 from guestmux_transport.values import Variant
@@ -264,3 +266,18 @@ async def test_introspection_leads_from_the_root_to_the_object(client: Bus, serv
 async def test_what_cannot_be_exported_is_refused(service: Bus, interface: Interface) -> None:
     with pytest.raises(InvalidValue):
         service.export(PATH, interface)
+
+
+async def test_an_end_before_a_handler_began_leaves_nothing_behind(service: Bus) -> None:
+    """Python complains of a coroutine that was never awaited, and warnings are errors."""
+
+    async def handler(_call: IncomingCall) -> Results:
+        raise AssertionError("it began")
+
+    offer(service, "Late", "", "", handler)
+    call = Message(kind=METHOD_CALL, serial=1, sender=":1.99", path=PATH, interface=INTERFACE, member="Late")
+    service._answers.handle(call)
+    assert service._answers.running == 1
+    await service._answers.close()
+    assert service._answers.running == 0
+    gc.collect()
