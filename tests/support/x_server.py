@@ -15,6 +15,9 @@ from pathlib import Path
 READY_SECONDS = 20
 """A busy machine takes its time."""
 
+FIRST_NUMBER, NUMBERS = 1000, 30_000
+"""Of displays, far from those that people and other programs have."""
+
 _OPTIONS = ("-nolisten", "tcp", "-screen", "0", "640x480x24", "-noreset")
 
 
@@ -34,7 +37,8 @@ class XServer:
         self._authority = directory / "authority"
         self._cookie = secrets.token_bytes(16)
         self._programs: list[subprocess.Popen[bytes]] = []
-        self.number = ""
+        # The lowest that is free may be another test run's by the time that this server comes back.
+        self.number = FIRST_NUMBER + secrets.randbelow(NUMBERS)
         self.process = self._start()
 
     @property
@@ -91,23 +95,22 @@ class XServer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
-        display = [f":{self.number}"] if self.number else []
-        # Any display's: a number is known only when the server has one.
+        display = f":{self.number}"
+        # Of any host and any display.
         entry = [b"", b"", b"MIT-MAGIC-COOKIE-1", self._cookie]
         packed = b"".join(struct.pack(">H", len(part)) + part for part in entry)
         self._authority.write_bytes(struct.pack(">H", 65535) + packed)
         program, *options = self._command
         options += ["-auth", str(self._authority), "-displayfd", str(writing)]
         process = subprocess.Popen(
-            [program, *display, *options],
+            [program, display, *options],
             pass_fds=[writing],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         os.close(writing)
         with os.fdopen(reading) as ready:
-            self.number = ready.readline().strip()
-        assert self.number, f"{program} did not start"
+            assert ready.readline(), f"{program} did not start"
         return process
 
     def _end_programs(self) -> None:
