@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from guestmux_protocol.display_commands import MAX_NAME, DisplaySetting
+from guestmux_protocol.display_commands import MAX_NAME, MAX_REFRESH, DisplaySetting
 from guestmux_session.desktop.output_settings import QUARTERS, check_settings, check_some_on, chosen
 from guestmux_session.desktop.texts import one_line
 from guestmux_session.errors import CommandError
@@ -25,6 +25,9 @@ MAX_MONITORS = 64
 
 MAX_TEXT = 128
 """Characters of a make or a model."""
+
+MIN_SCALE, MAX_SCALE = 0.1, 100.0
+"""Scales that are believed; Mutter's are from 1 to 4."""
 
 SAME_SCALE = 0.05
 """Between the scale that is asked for and one that a mode has: 1.5 may be 1.4986, for whole pixels."""
@@ -115,7 +118,7 @@ class MutterState:
         width, height = shown.mode.width, shown.mode.height
         if shown.transform % 2:
             width, height = height, width
-        scale = shown.scale if self.scaled and shown.scale > 0 else 1.0
+        scale = shown.scale if self.scaled else 1.0
         return round(width / scale), round(height / scale)
 
 
@@ -128,7 +131,8 @@ def read_state(body: Sequence[Any]) -> MutterState:
         for name in (one_line(told[0], MAX_NAME) for told in names[:MAX_MONITORS]):
             mode = monitors[name].mode if name in monitors else None
             if mode is not None:
-                shown[name] = Shown(mode, x, y, scale, transform % 8, primary)
+                believed = scale if MIN_SCALE <= scale <= MAX_SCALE else 1.0
+                shown[name] = Shown(mode, x, y, believed, transform % 8, primary)
     return MutterState(serial, monitors, shown, _value(properties, "layout-mode", 0) == _LOGICAL_LAYOUT)
 
 
@@ -147,7 +151,8 @@ def _monitor(told: Sequence[Any]) -> Monitor:
 def _mode(told: Sequence[Any]) -> MonitorMode:
     number, width, height, refresh, _preferred_scale, scales, properties = told
     current, preferred = (_value(properties, name, False) for name in ("is-current", "is-preferred"))
-    return MonitorMode(number, width, height, refresh, tuple(scales), current, preferred)
+    hertz = refresh if 0 <= refresh <= MAX_REFRESH else 0.0
+    return MonitorMode(number, width, height, hertz, tuple(scales), current, preferred)
 
 
 def _value(properties: Mapping[str, Variant], name: str, default: Any) -> Any:

@@ -102,6 +102,8 @@ class StandinBus:
         self.overtaken = 0
         self.asked: list[tuple[int, int]] = []
         self.signature = STATE
+        self.scale = 1.0
+        self.refresh = 60.0
 
     async def call(
         self,
@@ -128,10 +130,11 @@ class StandinBus:
 
     def _state(self) -> list[Any]:
         properties = {"is-current": Variant("b", True), "is-preferred": Variant("b", True)}
-        mode = ("800x600@60", 800, 600, 60.0, 1.0, [1.0], properties)
+        mode = ("800x600@60", 800, 600, self.refresh, 1.0, [1.0], properties)
         about = {"width-mm": Variant("i", 300), "height-mm": Variant("s", "nonsense")}
         name = ("A\x1b", "M" * 1000, "Screen", "SECRET")
-        return [[(name, [mode], about)], [(0, 0, 1.0, 9, True, [name, ("gone", "", "", "")], {})], {}]
+        place = (0, 0, self.scale, 9, True, [name, ("gone", "", "", "")], {})
+        return [[(name, [mode], about)], [place], {"layout-mode": Variant("u", 1)}]
 
 
 @pytest.fixture
@@ -152,6 +155,16 @@ async def test_what_it_says_is_bounded(outputs: MutterOutputs) -> None:
     assert (display.name, len(str(display.make)), display.rotation) == ("A\ufffd", 128, "left")
     assert (display.width_mm, display.height_mm) == (300, UNSET)
     assert "SECRET" not in repr(display)
+
+
+@pytest.mark.parametrize("number", [5e-324, 0.0, -1.0, float("inf"), float("nan")])
+async def test_numbers_that_are_none(bus: StandinBus, outputs: MutterOutputs, number: float) -> None:
+    bus.scale = number
+    bus.refresh = -1.0 if number == 0 else number * 1e20
+    (display,) = (await outputs.displays()).displays
+    assert (display.scale, display.width, display.height) == (1.0, 600, 800)
+    assert display.mode is not UNSET
+    assert 0 <= display.mode.refresh < 1
 
 
 async def test_it_is_verified_first(bus: StandinBus, outputs: MutterOutputs) -> None:
