@@ -133,7 +133,7 @@ class StandinBus:
         mode = ("800x600@60", 800, 600, self.refresh, 1.0, [1.0], properties)
         about = {"width-mm": Variant("i", 300), "height-mm": Variant("s", "nonsense")}
         name = ("A\x1b", "M" * 1000, "Screen", "SECRET")
-        place = (0, 0, self.scale, 9, True, [name, ("gone", "", "", "")], {})
+        place: Any = (0, 0, self.scale, 9, True, [name, ("gone", "", "", "")], {})
         return [[(name, [mode], about)], [place], {"layout-mode": Variant("u", 1)}]
 
 
