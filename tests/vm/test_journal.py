@@ -132,16 +132,20 @@ def test_a_disk_that_is_set_back_and_a_copy_of_it(machine: Machine, tmp_path: Pa
     assert all(isinstance(audit.items[-3], Gap) for audit in audits)
 
 
-def test_memory_that_is_set_back(machine: Machine, tmp_path: Path) -> None:
+def test_memory_that_is_set_back_twice(machine: Machine, tmp_path: Path) -> None:
     """Without a VM generation id, which Debian 12's cloud kernel has no driver for, it is the host that finds out."""
     audit = Audit(tmp_path / "cursor")
     meet(machine, audit)
     machine.save_memory()
     meet(machine, audit)
     machine.set_memory_back()
-    meet(machine, audit)
-    assert audit.gaps == ["rolled-back"]
-    assert len(audit.events) == 6
+    set_back = meet(machine, audit)
+    machine.set_memory_back()
+    again = meet(machine, audit)
+    # The second time it knows nothing of the run that it began the first time.
+    assert audit.gaps == ["rolled-back", "new-epoch"]
+    assert set_back[0][0] != again[0][0]
+    assert len(audit.events) == 8
 
 
 def test_copies_of_memory_begin_runs_of_their_own(tmp_path: Path) -> None:
