@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
@@ -76,7 +75,10 @@ async def open_by_portal(bus: Bus, uri: str) -> bool:
         )
         try:
             await _ask(bus, uri, token)
-            return await _confirmed(answer, lambda: _give_up(bus, request))
+            return await _confirmed(answer)
+        except anyio.get_cancelled_exc_class():
+            _give_up(bus, request)
+            raise
         finally:
             bus.remove_signal_handler(handle)
 
@@ -92,14 +94,10 @@ async def _ask(bus: Bus, uri: str, token: str) -> None:
         raise
 
 
-async def _confirmed(answer: _Answer, give_up: Callable[[], None]) -> bool:
+async def _confirmed(answer: _Answer) -> bool:
     code: int | None = None
-    try:
-        with anyio.move_on_after(ANSWER_SECONDS):
-            code = await answer.wait()
-    except BaseException:
-        give_up()
-        raise
+    with anyio.move_on_after(ANSWER_SECONDS):
+        code = await answer.wait()
     if code == _CANCELLED:
         raise CommandError("the user did not want it opened")
     if code not in (None, _OPENED):
