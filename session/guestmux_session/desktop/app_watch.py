@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import anyio
 from msgspec import UNSET, UnsetType
@@ -18,41 +17,13 @@ from guestmux_session.desktop.app_source import REST_SECONDS, AppSource
 from guestmux_session.desktop.app_sources import AppSources
 from guestmux_session.desktop.app_table import AppTable
 from guestmux_session.desktop.errors import DisplayError, DisplayLost
-from guestmux_session.errors import (
-    Denied,
-    Disconnected,
-    InvalidArgument,
-    LimitExceeded,
-    NotRegistered,
-    TooLarge,
-)
+from guestmux_session.desktop.telling import EventHost, tell
+from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 
 EVENTS = {"started": "APP_STARTED", "exited": "APP_EXITED", "focused": "APP_FOCUSED"}
 
-REFUSED_SECONDS = 0.2
-"""Seconds to wait when eventd wants fewer events a second: its bucket has room for some hundred again."""
-
 logger = logging.getLogger(__name__)
-
-
-class AppHost(Protocol):
-    """What the watch needs of its agent."""
-
-    def wanted(self, event: str) -> bool:
-        """Whether a host subscribed to an event."""
-
-    async def until_wanted(self, *events: str) -> None:
-        """Wait until a host has subscribed to one of these."""
-
-    async def until_unwanted(self, *events: str) -> None:
-        """Wait until no host wants any of these."""
-
-    def withheld(self, event: str) -> frozenset[str]:
-        """The members of an event's data that do not leave the guest; `*` is all of them."""
-
-    async def emit(self, event: str, data: Data) -> int:
-        """Send an event."""
 
 
 class AppWatch:
@@ -63,7 +34,7 @@ class AppWatch:
         sources: where it is known from.
     """
 
-    def __init__(self, host: AppHost, sources: AppSources) -> None:
+    def __init__(self, host: EventHost, sources: AppSources) -> None:
         self._host = host
         self._sources = sources
         self._trouble = News(logger, "apps")
@@ -180,17 +151,7 @@ class AppWatch:
         event = EVENTS[item.kind]
         if not self._host.wanted(event):
             return
-        data = await self._data(item)
-        while True:
-            try:
-                await self._host.emit(event, data)
-            except LimitExceeded:
-                await anyio.sleep(REFUSED_SECONDS)
-            except (InvalidArgument, Denied, TooLarge) as error:
-                self._trouble.tell(f"{event} was refused: {error}", logging.WARNING)
-                return
-            else:
-                return
+        await tell(self._host, event, await self._data(item), self._trouble)
 
     async def _data(self, item: Item) -> Data:
         if item.app is None:

@@ -10,21 +10,14 @@ from msgspec import UNSET
 from guestmux_protocol.clipboard_commands import Selection
 from guestmux_protocol.events import ClipboardChanged
 from guestmux_session.backoff import Backoff
-from guestmux_session.desktop.app_watch import REFUSED_SECONDS, AppHost
 from guestmux_session.desktop.clipboard_formats import Offered
 from guestmux_session.desktop.clipboard_guard import ClipboardGuard
 from guestmux_session.desktop.clipboard_source import SELECTIONS, ClipboardSource, NotOffered, OwnerFailed
 from guestmux_session.desktop.clipboard_sources import ClipboardSources
 from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.held_contents import HeldContents
-from guestmux_session.errors import (
-    Denied,
-    Disconnected,
-    InvalidArgument,
-    LimitExceeded,
-    NotRegistered,
-    TooLarge,
-)
+from guestmux_session.desktop.telling import EventHost, tell
+from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
 
@@ -47,7 +40,7 @@ class ClipboardWatch:
     """
 
     def __init__(
-        self, host: AppHost, sources: ClipboardSources, contents: HeldContents, guard: ClipboardGuard
+        self, host: EventHost, sources: ClipboardSources, contents: HeldContents, guard: ClipboardGuard
     ) -> None:
         self._host = host
         self._sources = sources
@@ -117,13 +110,4 @@ class ClipboardWatch:
             sizes=self._contents.sizes(selection) or UNSET,
             truncated=offered is not None and offered.truncated,
         )
-        while True:
-            try:
-                await self._host.emit(EVENT, data)
-            except LimitExceeded:
-                await anyio.sleep(REFUSED_SECONDS)
-            except (InvalidArgument, Denied, TooLarge) as error:
-                self._trouble.tell(f"{EVENT} was refused: {error}", logging.WARNING)
-                return
-            else:
-                return
+        await tell(self._host, EVENT, data, self._trouble)

@@ -7,7 +7,7 @@ from typing import Protocol
 import anyio
 
 from guestmux_session.desktop.app_sources import AppSources
-from guestmux_session.desktop.app_watch import AppHost, AppWatch
+from guestmux_session.desktop.app_watch import AppWatch
 from guestmux_session.desktop.apps import Apps
 from guestmux_session.desktop.clipboard import Clipboard
 from guestmux_session.desktop.clipboard_guard import ClipboardGuard
@@ -29,13 +29,14 @@ from guestmux_session.desktop.output_sources import OutputSources
 from guestmux_session.desktop.output_watch import OutputWatch
 from guestmux_session.desktop.outputs import Outputs
 from guestmux_session.desktop.presence import Presence, PresenceHost
+from guestmux_session.desktop.telling import EventHost
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.info_environment import from_logind
 from guestmux_session.session_config import SessionConfig
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 
 
-class DesktopHost(PresenceHost, AppHost, Protocol):
+class DesktopHost(PresenceHost, EventHost, Protocol):
     """What the desktop needs of its agent."""
 
 

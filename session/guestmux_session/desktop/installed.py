@@ -15,7 +15,7 @@ from guestmux_protocol.installed_commands import (
     SessionListInstalled,
 )
 from guestmux_session.declarations import command_of
-from guestmux_session.desktop.app_watch import AppHost
+from guestmux_session.desktop.telling import EventHost
 
 EVENT = "PACKAGES_CHANGED"
 
@@ -28,7 +28,7 @@ class Installed:
         environment: gives the session's variables.
     """
 
-    def __init__(self, host: AppHost, environment: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+    def __init__(self, host: EventHost, environment: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
         self._host = host
         self._environment = environment
 

@@ -15,11 +15,10 @@ from guestmux_protocol.events import PackagesChanged
 from guestmux_protocol.installed_commands import Scope
 from guestmux_protocol.packages import Manager, Package, changes
 from guestmux_session.desktop.app_places import Place, places_of
-from guestmux_session.desktop.app_watch import AppHost
 from guestmux_session.desktop.desktop_file import SUFFIX
 from guestmux_session.desktop.installed import EVENT
 from guestmux_session.desktop.installed_apps import installed_apps
-from guestmux_session.desktop.telling import tell
+from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
@@ -54,7 +53,7 @@ class InstalledWatch:
         environment: gives the session's variables.
     """
 
-    def __init__(self, host: AppHost, environment: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+    def __init__(self, host: EventHost, environment: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
         self._host = host
         self._environment = environment
         self._trouble = News(logger, "installed applications")

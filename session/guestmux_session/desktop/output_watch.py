@@ -9,11 +9,10 @@ import anyio
 from guestmux_protocol.display_commands import Displays
 from guestmux_protocol.events import DisplayChanged
 from guestmux_session.backoff import Backoff
-from guestmux_session.desktop.app_watch import AppHost
 from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.output_source import OutputSource, states_of
 from guestmux_session.desktop.output_sources import OutputSources
-from guestmux_session.desktop.telling import tell
+from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
@@ -35,7 +34,7 @@ class OutputWatch:
         sources: where the displays are.
     """
 
-    def __init__(self, host: AppHost, sources: OutputSources) -> None:
+    def __init__(self, host: EventHost, sources: OutputSources) -> None:
         self._host = host
         self._sources = sources
         self._trouble = News(logger, "displays")

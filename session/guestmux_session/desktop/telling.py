@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import anyio
 
 from guestmux_protocol.registry import Data
-from guestmux_session.desktop.app_watch import REFUSED_SECONDS, AppHost
 from guestmux_session.errors import Denied, InvalidArgument, LimitExceeded, TooLarge
 from guestmux_session.news import News
 
+REFUSED_SECONDS = 0.2
+"""Seconds to wait when eventd wants fewer events a second: its bucket has room for some hundred again."""
 
-async def tell(host: AppHost, event: str, data: Data, trouble: News) -> None:
+
+class EventHost(Protocol):
+    """What a watch needs of its agent."""
+
+    def wanted(self, event: str) -> bool:
+        """Whether a host subscribed to an event."""
+
+    async def until_wanted(self, *events: str) -> None:
+        """Wait until a host has subscribed to one of these."""
+
+    async def until_unwanted(self, *events: str) -> None:
+        """Wait until no host wants any of these."""
+
+    def withheld(self, event: str) -> frozenset[str]:
+        """The members of an event's data that do not leave the guest; `*` is all of them."""
+
+    async def emit(self, event: str, data: Data) -> int:
+        """Send an event."""
+
+
+async def tell(host: EventHost, event: str, data: Data, trouble: News) -> None:
     """Emit it, and where eventd wants fewer events, wait.
 
     Args:
