@@ -23,8 +23,8 @@ MAX_ACTIONS = 16
 MAX_EXPIRE = 2_000_000.0
 """Seconds until a notification goes away: what the server's 32-bit milliseconds hold."""
 
-MAX_REPLY = 16 * 1024
-"""Characters of what a user replies, of which no more is told: as long as a notification's own text may be."""
+MAX_REPLY = 8 * 1024
+"""Characters of what a user replies, of which no more is told: six bytes of JSON each fit into an event."""
 
 MAX_IMAGE = 512 * 1024
 """Characters of a picture in base64: a PNG of 256x256 pixels is at most some 350,000, whatever it shows."""
