@@ -72,9 +72,13 @@ class Audit:
                 return item
         raise AssertionError(f"it did not come: {self!r}")
 
-    def until_told(self, name: str, session: str) -> Event:
-        """Listen until a login or logout is told."""
-        item = self.until(lambda item: isinstance(item, Event) and deed_of(item) == (name, session))
+    def until_told(self, name: str, session: str, epoch: str = "") -> Event:
+        """Listen until a login or logout is told; of that run of eventd's, where it is given."""
+
+        def is_told(item: Item) -> bool:
+            return isinstance(item, Event) and deed_of(item) == (name, session) and epoch in ("", item.epoch)
+
+        item = self.until(is_told)
         assert isinstance(item, Event)
         return item
 
