@@ -43,7 +43,7 @@ class NotificationCalls(Calling):
 
         Args:
             summary: the title, one line.
-            body: the text; shown as plain text.
+            body: the text; shown as it is, unless `markup` says otherwise.
             session: a logind id, `active` or `user:NAME`.
             markup: whether `<b>`, `<i>` and `<u>` in the body are meant as such.
             icon: a name from the session's icon theme.

@@ -23,7 +23,7 @@ from guestmux_session.bus_service import BusService
 from guestmux_session.declarations import command_of
 from guestmux_session.errors import CommandError
 from guestmux_session.explained import explained
-from guestmux_session.notification_news import NewsHost, NotificationNews
+from guestmux_session.notification_news import NotificationNews
 from guestmux_session.open_notifications import (
     Chosen,
     Gone,
@@ -34,6 +34,7 @@ from guestmux_session.open_notifications import (
 )
 from guestmux_session.png_pixels import NoPng, Pixels, png_pixels
 from guestmux_session.provider import Provider, ProviderHost
+from guestmux_session.telling import Emitter
 from guestmux_session.verbs.base64_text import decoded
 from guestmux_transport.bus import Bus
 from guestmux_transport.bus_signals import Signal, SignalHandle
@@ -54,7 +55,7 @@ class Settler(Protocol):
         """Offer the provider's commands, or leave them out."""
 
 
-class NotifyHost(ProviderHost, Settler, NewsHost, Protocol):
+class NotifyHost(ProviderHost, Settler, Emitter, Protocol):
     """What this provider needs of its agent."""
 
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from guestmux_protocol.events import NotificationAction, NotificationClosed
-from guestmux_session import notification_news
+from guestmux_session import telling
 from guestmux_session.errors import AgentError, InvalidArgument, LimitExceeded, NotRegistered
 from guestmux_session.notification_news import MAX_WAITING, NotificationNews
 
@@ -55,7 +55,7 @@ async def test_they_go_in_order_and_wait_for_eventd() -> None:
 
 
 async def test_eventd_wants_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notification_news, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(telling, "REFUSED_SECONDS", 0)
     host = Host(LimitExceeded("slow down"), LimitExceeded("slow down"))
     await _sent(NotificationNews(host), host)
 

@@ -17,9 +17,9 @@ from guestmux_session.desktop.app_source import REST_SECONDS, AppSource
 from guestmux_session.desktop.app_sources import AppSources
 from guestmux_session.desktop.app_table import AppTable
 from guestmux_session.desktop.errors import DisplayError, DisplayLost
-from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
+from guestmux_session.telling import EventHost, tell
 
 EVENTS = {"started": "APP_STARTED", "exited": "APP_EXITED", "focused": "APP_FOCUSED"}
 

@@ -16,10 +16,10 @@ from guestmux_session.desktop.clipboard_source import SELECTIONS, ClipboardSourc
 from guestmux_session.desktop.clipboard_sources import ClipboardSources
 from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.held_contents import HeldContents
-from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
+from guestmux_session.telling import EventHost, tell
 
 EVENT = "CLIPBOARD_CHANGED"
 

@@ -29,10 +29,10 @@ from guestmux_session.desktop.output_sources import OutputSources
 from guestmux_session.desktop.output_watch import OutputWatch
 from guestmux_session.desktop.outputs import Outputs
 from guestmux_session.desktop.presence import Presence, PresenceHost
-from guestmux_session.desktop.telling import EventHost
 from guestmux_session.desktop.user_manager import UserManager
 from guestmux_session.info_environment import from_logind
 from guestmux_session.session_config import SessionConfig
+from guestmux_session.telling import EventHost
 from guestmux_session.verbs.surroundings_session import SessionSurroundings
 
 

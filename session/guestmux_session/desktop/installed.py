@@ -15,7 +15,7 @@ from guestmux_protocol.installed_commands import (
     SessionListInstalled,
 )
 from guestmux_session.declarations import command_of
-from guestmux_session.desktop.telling import EventHost
+from guestmux_session.telling import EventHost
 
 EVENT = "PACKAGES_CHANGED"
 

@@ -18,10 +18,10 @@ from guestmux_session.desktop.app_places import Place, places_of
 from guestmux_session.desktop.desktop_file import SUFFIX
 from guestmux_session.desktop.installed import EVENT
 from guestmux_session.desktop.installed_apps import installed_apps
-from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
+from guestmux_session.telling import EventHost, tell
 from guestmux_transport.directory_watch import DirectoryWatch
 
 QUIET_SECONDS = 2.0

@@ -12,10 +12,10 @@ from guestmux_session.backoff import Backoff
 from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.output_source import OutputSource, states_of
 from guestmux_session.desktop.output_sources import OutputSources
-from guestmux_session.desktop.telling import EventHost, tell
 from guestmux_session.errors import Disconnected, NotRegistered
 from guestmux_session.news import News
 from guestmux_session.pulse import Pulse
+from guestmux_session.telling import EventHost, tell
 
 EVENT = "DISPLAY_CHANGED"
 

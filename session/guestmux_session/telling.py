@@ -15,7 +15,14 @@ REFUSED_SECONDS = 0.2
 """Seconds to wait when eventd wants fewer events a second: its bucket has room for some hundred again."""
 
 
-class EventHost(Protocol):
+class Emitter(Protocol):
+    """Whom events go to."""
+
+    async def emit(self, event: str, data: Data) -> int:
+        """Send an event."""
+
+
+class EventHost(Emitter, Protocol):
     """What a watch needs of its agent."""
 
     def wanted(self, event: str) -> bool:
@@ -30,11 +37,8 @@ class EventHost(Protocol):
     def withheld(self, event: str) -> frozenset[str]:
         """The members of an event's data that do not leave the guest; `*` is all of them."""
 
-    async def emit(self, event: str, data: Data) -> int:
-        """Send an event."""
 
-
-async def tell(host: EventHost, event: str, data: Data, trouble: News) -> None:
+async def tell(host: Emitter, event: str, data: Data, trouble: News) -> None:
     """Emit it, and where eventd wants fewer events, wait.
 
     Args:
