@@ -286,7 +286,7 @@ async def terminal(standin: VerbGuest, *arguments: str) -> AsyncIterator[Termina
 @QGA_TOO
 async def test_a_terminal_in_a_terminal(standin: VerbGuest) -> None:
     script = (
-        "trap resized=1 WINCH; stty size; echo $TERM; read line; echo \"got $line\";"
+        'trap resized=1 WINCH; stty size; echo $TERM; read line; echo "got $line";'
         " until [ $resized ]; do sleep 0.02; done; stty size; exit 4"
     )
     async with terminal(standin, "--", "bash", "-c", script) as window:
