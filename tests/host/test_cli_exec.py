@@ -302,7 +302,8 @@ async def test_a_terminal_in_a_terminal(standin: VerbGuest) -> None:
 
 
 async def test_interrupt_is_a_key_there(standin: VerbGuest) -> None:
-    async with terminal(standin, "sh", "-c", "trap 'exit 6' INT; echo ready; read line") as window:
+    script = "trap 'exit 6' INT; echo ready; while :; do sleep 0.02; done"
+    async with terminal(standin, "sh", "-c", script) as window:
         await window.until(b"ready")
         window.type(b"\x03")
         assert await window.status() == 6

@@ -155,7 +155,7 @@ async def test_a_process_waits_for_who_takes_its_output(guest: str) -> None:
 
 async def test_a_terminal_by_streams(guest: str) -> None:
     size = guestmux.TerminalSize(rows=11, columns=22, type="vt100")
-    script = "trap 'stty size; exit 4' WINCH; stty size; read line; read line"
+    script = "trap 'stty size; exit 4' WINCH; stty size; while :; do sleep 0.02; done"
     async with (
         guestmux.connect(guest) as connected,
         await connected.exec(["sh", "-c", script], terminal=size) as process,

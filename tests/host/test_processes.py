@@ -66,7 +66,7 @@ async def test_signals_reach_the_group(guest: guestmux.Guest) -> None:
 
 async def test_a_terminal(guest: guestmux.Guest) -> None:
     size = guestmux.TerminalSize(rows=11, columns=22, type="vt100")
-    script = "trap 'stty size; exit' WINCH; stty size; echo $TERM; read line; read line"
+    script = "trap 'stty size; exit' WINCH; stty size; echo $TERM; while :; do sleep 0.02; done"
     async with await guest.exec(["sh", "-c", script], terminal=size) as process:
         shown = b""
         while b"vt100" not in shown:
