@@ -236,6 +236,7 @@ async def open_link(
             link.end("not connected")
     if not established:
         raise ConnectError(
-            f"nobody answers on {address} within {timeout:g} s: is guestmux-eventd running in the guest?"
+            f"nobody answers on {address} within {timeout:g} s: is guestmux-eventd running in the guest, and no other"
+            " host connected?"
         )
     return link
