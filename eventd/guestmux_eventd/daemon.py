@@ -61,7 +61,7 @@ from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_address import system_bus_address
 from guestmux_transport.bus_limits import BusLimits
 from guestmux_transport.clock_alarm import ClockAlarm
-from guestmux_transport.errors import BusError
+from guestmux_transport.errors import BusError, BusLost
 from guestmux_transport.held_log import HeldLog
 from guestmux_transport.port import Port, open_port
 
@@ -224,7 +224,7 @@ class Daemon:
                     delay, told = BUS_RETRY, ""
                     reason = f"the bus is lost: {bus.lost_reason}"
             except* BusError as group:
-                reason = "; ".join(str(error) for error in _leaves(group))
+                reason = "; ".join(dict.fromkeys(_reason(error) for error in _leaves(group)))
             if reason != told:
                 logger.error("%s; ports are still served, trying again", reason)
                 told = reason
@@ -316,6 +316,11 @@ def _id_in(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _reason(error: BusError) -> str:
+    """Why the bus is not used; which call was under way when it went is of no interest."""
+    return "the bus is lost" if isinstance(error, BusLost) else str(error)
 
 
 def _leaves(group: BaseExceptionGroup[BusError]) -> Iterator[BusError]:

@@ -6,10 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 
+from guestmux_eventd.login_manager import LOGIN_NAME, LOGIN_PATH, MANAGER_INTERFACE
+from guestmux_transport.bus import connect_bus
+from guestmux_transport.bus_exports import IncomingCall, Interface, Results
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import Eventd, running_eventd
 from tests.support.host import RawHost
@@ -181,6 +185,30 @@ async def test_the_bus_may_go_and_come_back_while_the_port_is_served(bus: Privat
     while eventd.log.count("on the bus as") < 2:
         assert (await host.ask("guest-ping"))["return"] == {}
     assert "the bus is lost" in eventd.log
+
+
+async def test_a_bus_that_goes_while_eventd_takes_it_up_is_lost_as_any(
+    bus: PrivateBus, tmp_path: Path
+) -> None:
+    asked, never = anyio.Event(), anyio.Event()
+
+    async def hang(_call: IncomingCall) -> Results:
+        asked.set()
+        await never.wait()
+        return ([],)
+
+    later = tmp_path / "bus"
+    with running_eventd(f"unix:path={later}") as eventd:
+        async with connect_bus(bus.address) as logind:
+            logind.export(LOGIN_PATH, Interface(MANAGER_INTERFACE, {"ListSessions": ("", "a(susso)", hang)}))
+            await logind.request_name(LOGIN_NAME)
+            later.symlink_to(bus.socket)
+            await asked.wait()
+            bus.kill()
+            host = await eventd.qga_host()
+            while "ERROR: the bus is lost; ports are still served, trying again" not in eventd.log:
+                assert (await host.ask("guest-ping"))["return"] == {}
+        assert "the call may or may not" not in eventd.log
 
 
 async def test_without_a_bus_the_port_is_served_all_the_same(bus: PrivateBus) -> None:
