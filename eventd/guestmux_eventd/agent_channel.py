@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from guestmux_protocol.mux import (
     MuxTooLarge,
     Reply,
 )
+from guestmux_transport.deadlines import Deadlines
 from guestmux_transport.mux_driver import MuxDriver
 from guestmux_transport.pipe import Pipe
 
@@ -40,15 +40,24 @@ class Question:
     """A call that the agent has not answered.
 
     Args:
+        channel: where it was asked.
+        number: its id there.
         settle: told how it ended.
-        deadline: when it is given up.
     """
 
-    __slots__ = ("deadline", "settle")
+    __slots__ = ("_channel", "_number", "ends", "settle")
 
-    def __init__(self, settle: Settle, deadline: asyncio.TimerHandle) -> None:
+    ends: float
+
+    def __init__(self, channel: AgentChannel, number: int, settle: Settle) -> None:
+        self._channel = channel
+        self._number = number
         self.settle = settle
-        self.deadline = deadline
+
+    def expire(self) -> None:
+        """The agent took too long."""
+        self._channel.give_up(self._number)
+        self.settle(TimeoutError())
 
 
 class AgentChannel:
@@ -60,9 +69,10 @@ class AgentChannel:
         greeted: called once the agent spoke.
         take_events: takes the events that came, and answers them.
         mux: its state.
+        deadlines: those of the calls of all channels.
     """
 
-    __slots__ = ("_asked", "_driver", "_greeted", "_mux", "_name", "_take_events")
+    __slots__ = ("_asked", "_deadlines", "_driver", "_greeted", "_mux", "_name", "_take_events")
 
     def __init__(
         self,
@@ -71,8 +81,10 @@ class AgentChannel:
         greeted: Callable[[], None],
         take_events: TakeEvents,
         mux: BoundedMultiplexer,
+        deadlines: Deadlines,
     ) -> None:
         self._name = name
+        self._deadlines = deadlines
         self._take_events = take_events
         self._mux = mux
         self._driver = MuxDriver(pipe, self._mux, self._take_in)
@@ -116,8 +128,8 @@ class AgentChannel:
             number = self._mux.request(command, arguments, context)
         except (MuxFull, MuxTooLarge) as error:
             raise self._refusal(error) from error
-        deadline = asyncio.get_running_loop().call_later(timeout, self._time_is_up, number)
-        self._asked[number] = Question(settle, deadline)
+        self._asked[number] = question = Question(self, number, settle)
+        self._deadlines.add(question, timeout)
         if len(self._asked) == 1:
             self._driver.send_now()  # a turn sooner, where there is nothing that could go together
         else:
@@ -126,8 +138,7 @@ class AgentChannel:
 
     def give_up(self, number: int) -> None:
         """Tell the agent that nobody waits for a call any more; nothing where it ended."""
-        if question := self._end(number):
-            question.deadline.cancel()
+        if self._end(number):
             self._mux.cancel(number)
             self._driver.wake()
 
@@ -188,7 +199,6 @@ class AgentChannel:
 
     def _answered(self, frame: Reply | Error) -> None:
         if question := self._end(frame.id):
-            question.deadline.cancel()
             question.settle(frame.value if isinstance(frame, Reply) else failure_of(frame))
         elif isinstance(relay := self._asked.get(frame.id), StreamRelay):
             if isinstance(frame, Reply):
@@ -196,16 +206,11 @@ class AgentChannel:
             else:
                 relay.refused(failure_of(frame))
 
-    def _time_is_up(self, number: int) -> None:
-        question = self._asked[number]
-        assert isinstance(question, Question)
-        self.give_up(number)
-        question.settle(TimeoutError())
-
     def _end(self, number: int) -> Question | None:
         """A call that is under way, which it is no more."""
         if isinstance(question := self._asked.get(number), Question):
             del self._asked[number]
+            self._deadlines.drop(question)
             return question
         return None
 
@@ -216,7 +221,7 @@ class AgentChannel:
             if isinstance(each, StreamRelay):
                 each.agent_left("the agent disconnected")
             else:
-                each.deadline.cancel()
+                self._deadlines.drop(each)
                 each.settle(gone)
 
     # One for all: a table for each of a thousand agents would be as large as the rest of what it has here.

@@ -28,6 +28,7 @@ from guestmux_eventd.refusal import (
 from guestmux_protocol.mux import DEFAULT_MUX_LIMITS, Event, Multiplexer
 from guestmux_protocol.mux.limits import VERSION
 from guestmux_transport.bus_exports import IncomingCall, Results
+from guestmux_transport.deadlines import Deadlines
 from guestmux_transport.owned_pipe import owned_pipe
 from guestmux_transport.pipe import READ_BYTES
 from guestmux_transport.pipe_errors import OpenError
@@ -75,6 +76,7 @@ class Channels:
         self._background = Background()
         self._unserved: set[socket.socket] = set()
         self._partial = PartialFrames()
+        self._deadlines = Deadlines()
 
     async def run(self) -> None:
         """Serve the channels, until cancelled."""
@@ -143,6 +145,7 @@ class Channels:
             lambda: self._greeted(channel, find()),
             lambda events, mux: self._take_events(events, mux, find()),
             BoundedMultiplexer(LIMITS, self._partial, agent.identity.uid),
+            self._deadlines,
         )
         presence.hang_up = channel.close
         return await channel.run()

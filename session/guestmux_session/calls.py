@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from guestmux_session.errors import CommandError
+from guestmux_transport.deadlines import Deadlines
 
 MAX_CALLS = 16
 """Calls that run at a time: as many as eventd has open to one agent (pending_per_destination in its bus limits)."""
@@ -37,34 +38,53 @@ class Running:
         call_id: the caller's number for it.
         work: runs the method.
         ended: called when the method has really ended.
+        deadlines: those of all calls.
 
     Attributes:
         reason: why nobody waits for its result any more; None while somebody does.
         task: where it runs.
+        ends: its deadline, by the loop's clock.
     """
 
-    def __init__(self, name: str, call_id: int | None, work: Work, ended: Callable[[Running], None]) -> None:
+    ends: float
+
+    def __init__(
+        self,
+        name: str,
+        call_id: int | None,
+        work: Work,
+        ended: Callable[[Running], None],
+        deadlines: Deadlines,
+    ) -> None:
         self.name = name
         self.call_id = call_id
         self.reason: str | None = None
         self._ended = ended
+        self._deadlines = deadlines
+        self._seconds = 0.0
+        self._is_over = False
         self._returned: list[Any] = []
         self._then: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
-        self.task = self._loop.create_task(self._run(work))
+        self.task = asyncio.get_running_loop().create_task(self._run(work))
         self.task.add_done_callback(self._close)
 
     def when_over(self, then: Callable[[], None], seconds: float | None) -> None:
         """Call `then` once: when the method ended, when the call is stopped, or after so many seconds."""
+        if self._is_over:
+            then()
+            return
         self._then = then
         if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self._expire, seconds)
+            self._seconds = seconds
+            self._deadlines.add(self, seconds)
 
     def untimed(self) -> None:
         """Let it run as long as it likes."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.drop(self)
+
+    def expire(self) -> None:
+        """It took too long."""
+        self.stop(f"{self.name} took longer than its {self._seconds:g} s and was cancelled")
 
     def stop(self, reason: str) -> None:
         """Cancel it; the first reason counts."""
@@ -86,6 +106,7 @@ class Running:
     async def _run(self, work: Work) -> None:
         self._returned.append(await work())
         # Not by the task's end, which others hear of a turn of the loop later.
+        self.task.remove_done_callback(self._close)
         self._ended(self)
         self._tell()
 
@@ -95,10 +116,8 @@ class Running:
         if self.reason is not None and not task.cancelled() and (error := task.exception()):
             logger.info("a call that was given up ended with %r", error)
 
-    def _expire(self, seconds: float) -> None:
-        self.stop(f"{self.name} took longer than its {seconds:g} s and was cancelled")
-
     def _tell(self) -> None:
+        self._is_over = True
         self.untimed()
         then, self._then = self._then, None
         if then is not None:
@@ -119,6 +138,7 @@ class CallTable:
         self._limit = limit
         self._noun = noun
         self._calls: set[Running] = set()
+        self._deadlines = Deadlines()
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="command")
 
     def __repr__(self) -> str:
@@ -142,7 +162,7 @@ class CallTable:
             )
         if call_id is not None and any(call.call_id == call_id for call in self._calls):
             raise CommandError(f"a call with the id {call_id} is running")
-        call = Running(name, call_id, work, self._calls.discard)
+        call = Running(name, call_id, work, self._calls.discard, self._deadlines)
         self._calls.add(call)
         return call
 
