@@ -45,7 +45,7 @@ class WholeGuest:
 
 @asynccontextmanager
 async def whole_guest(*eventd_options: str) -> AsyncIterator[WholeGuest]:
-    """Run one for as long as the block lasts; both agents are registered."""
+    """Run one for as long as the block lasts; both agents are registered, and have their channels."""
     with TemporaryDirectory(prefix="guestmux-agents-") as directory, private_bus() as bus:
         async with standin_logind(bus.address) as logind:
             session = await logind.control.login("alice", os.getuid())
@@ -76,7 +76,10 @@ async def _agent(
             command, env={**os.environ, **variables}, stdout=DEVNULL, stderr=DEVNULL
         ) as process,
     ):
-        await anext(stream)
+        async for item in stream:
+            # It registers with what D-Bus carries, and is told of anew when it has a channel.
+            if isinstance(item, guestmux.Event) and "guest-exec-attach" in item.data["commands"]:
+                break
         yield process
         if process.returncode is None:
             process.terminate()
