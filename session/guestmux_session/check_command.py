@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,7 +17,9 @@ from guestmux_protocol.errors import GuestmuxError
 from guestmux_session.agent import SYSTEM_BUS
 from guestmux_session.check.examination import examine
 from guestmux_session.check.findings import Finding, Status, skipped
+from guestmux_session.check.installed import installed_command
 from guestmux_session.check.live import live_check
+from guestmux_session.errors import AgentError
 from guestmux_transport.bus_address import system_bus_address
 from guestmux_transport.logs import configure_logging
 
@@ -31,7 +32,9 @@ not exist, odd and large arguments, and callers that are not eventd; whether it 
 registers again when eventd is replaced, and ends at SIGTERM. No host, no virtual machine and no root is
 needed, and an agent of the same program that is registered meanwhile does not notice.
 
-Without a command it only asks eventd whether the agent is registered, and in which session.
+Without a command it asks eventd whether the agent is registered, and in which session, and then starts the
+one that is installed by that name: what guestmux-agent@NAME.service runs, what a host has pushed, or the
+stock agent. --live asks eventd alone, and starts nothing.
 
 None of the agent's commands is run but those that --call names.
 """
@@ -39,6 +42,7 @@ None of the agent's commands is run but those that --call names.
 EPILOG = """\
 examples:
   guestmux-session check-agent org.example.clock
+  guestmux-session check-agent org.example.clock --live
   guestmux-session check-agent org.example.clock -- python3 clock.py
   guestmux-session check-agent org.example.clock --call '__org.example_time={"zone": "UTC"}' -- python3 clock.py
 
@@ -67,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME[=JSON]",
         help="run this command of its, which does no harm, with these arguments; may be given several times",
     )
+    parser.add_argument("--live", action="store_true", help="only ask eventd whether it is registered")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument(
         "--bus",
@@ -79,11 +84,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def check_main(arguments: list[str]) -> int:
     """Check an agent; returns the exit status."""
-    own, command = _split(arguments)
+    own, given = _split(arguments)
     parser = build_parser()
     options = parser.parse_args(own)
+    if options.live and (given or options.call):
+        parser.error("--live starts no agent: it goes with neither --call nor a command")
+    command = given or ([] if options.live else installed_command(options.name))
     if options.call and not command:
-        parser.error("--call needs the command that starts the agent, behind --")
+        parser.error(f"--call needs what starts the agent, behind --: no '{options.name}' is installed here")
+    options.asks = not given
     configure_logging("error")
     report = _Report(options.name, command, as_json=options.json)
     reasons: list[str] = []
@@ -99,19 +108,26 @@ def check_main(arguments: list[str]) -> int:
 
 
 async def _check(options: argparse.Namespace, command: list[str], tell: Callable[[Finding], None]) -> None:
+    if options.asks:
+        await _ask_eventd(options, command, tell)
     if command:
         await examine(options.name, command, dict(options.call), tell)
-        return
+    elif not options.live:
+        text = f"no agent '{options.name}' is installed here that could be started"
+        todo = f"say what starts it: guestmux-session check-agent {options.name} -- COMMAND"
+        tell(skipped("everything else", text, todo))
+
+
+async def _ask_eventd(
+    options: argparse.Namespace, command: list[str], tell: Callable[[Finding], None]
+) -> None:
     address = system_bus_address() if options.bus == SYSTEM_BUS else options.bus
-    tell(await live_check(options.name, address))
-    todo = f"start it for that: guestmux-session check-agent {options.name} -- {_program_of(options.name)}"
-    tell(skipped("everything else", "the bus lets nobody but eventd call an agent", todo))
-
-
-def _program_of(name: str) -> str:
-    """What starts the agent, where it is where docs/agents.md has it."""
-    program = Path("~/.local/lib/guestmux-agents", name, "agent")
-    return str(program) if program.expanduser().is_file() else "COMMAND"
+    try:
+        tell(await live_check(options.name, address))
+    except AgentError as error:
+        if not command:
+            raise
+        tell(skipped("live", f"eventd cannot be asked whether it is registered: {error}"))
 
 
 class _Report:

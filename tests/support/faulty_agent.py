@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from guestmux_session.check.call_checks import NEVER_GIVEN
 from guestmux_transport.bus import Bus, connect_bus
 from guestmux_transport.bus_exports import IncomingCall, Interface, Results
 from guestmux_transport.bus_signals import Signal
@@ -33,6 +34,9 @@ from guestmux_transport.values import Variant
 NAME, PATH = "org.example.faulty", "/org/example/Faulty"
 HELLO, DONE = "__org.example_hello", "__org.example_DONE"
 
+SLOW_SECONDS = 0.6
+"""Long enough for the checker to see whether a call ends."""
+
 
 class FaultyAgent:
     """The agent."""
@@ -44,6 +48,8 @@ class FaultyAgent:
         self.registered = False
         self.channels: list[int] = []
         self.owners: list[str] = []
+        self.cancelled = 0
+        self.called = anyio.Event()
         methods = {
             "Call": ("sa{sv}a{sv}", "a{sv}", self.call),
             "Cancel": ("t", "", self.cancel),
@@ -138,9 +144,20 @@ class FaultyAgent:
             raise MethodError(f"{ERROR_PREFIX}InvalidArgument", "what is that?")
         if self.fault == "other-errors":
             raise MethodError("org.example.Error.What", "no")
+        if self.cancelled:
+            self.called.set()
         if name != HELLO and self.fault != "answers-anything":
             raise MethodError(f"{ERROR_PREFIX}CommandNotFound", f"no command '{name}'")
+        if self.fault == "goes-on":
+            await self.go_on(context["id"].value)
         return (self.result(),)
+
+    async def go_on(self, call_id: int) -> None:
+        """Take long; where it is cancelled, until long after the next call came."""
+        await anyio.sleep(SLOW_SECONDS)
+        if self.cancelled == call_id:
+            await self.called.wait()
+            await anyio.sleep(SLOW_SECONDS)
 
     def result(self) -> dict[str, Any]:
         if self.fault == "result-against-schema":
@@ -153,6 +170,8 @@ class FaultyAgent:
 
     def cancel(self, call: IncomingCall) -> Results:
         self.check(call)
+        if self.fault == "goes-on" and call.body[0] != NEVER_GIVEN:
+            self.cancelled = call.body[0]
         if self.fault == "cancel-fails":
             raise MethodError(f"{ERROR_PREFIX}InvalidArgument", "no such call")
         return ()

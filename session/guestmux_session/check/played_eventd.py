@@ -79,9 +79,11 @@ async def ask_agent(
     signature: str = "",
     body: Sequence[Any] = (),
     fds: Sequence[int] = (),
+    seconds: float | None = None,
 ) -> Answer:
-    """Call a method of an agent's object, and tell how that ended."""
+    """Call a method of an agent's object, and tell how that ended within so many seconds (ANSWER_SECONDS)."""
     began = time.monotonic()
+    patience = ANSWER_SECONDS if seconds is None else seconds
     try:
         reply = await bus.call(
             agent.sender,
@@ -90,7 +92,7 @@ async def ask_agent(
             member,
             signature,
             body,
-            timeout=ANSWER_SECONDS,
+            timeout=patience,
             fds=fds,
         )
     except CallError as error:
@@ -98,7 +100,7 @@ async def ask_agent(
         name, text = (NO_ANSWER, "it left the bus") if gone else (error.name, error.text)
         return Answer(error=name, text=text, seconds=time.monotonic() - began)
     except CallTimeout:
-        return Answer(error=NO_ANSWER, text=f"for {ANSWER_SECONDS:g} s", seconds=ANSWER_SECONDS)
+        return Answer(error=NO_ANSWER, text=f"for {patience:g} s", seconds=patience)
     except BusError as error:
         return Answer(error=NO_ANSWER, text=str(error), seconds=time.monotonic() - began)
     close_fds(reply.fds)

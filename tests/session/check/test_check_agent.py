@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from guestmux_session.check import (
     agent_program,
     channel_checks,
     declaration_checks,
+    installed,
     life_checks,
     played_eventd,
 )
 from guestmux_session.check.declared import read_properties
 from guestmux_session.check.examination import examine
 from guestmux_session.check.findings import Finding, Status
+from guestmux_session.check.installed import installed_command
 from guestmux_session.check.played_eventd import Registration
+from guestmux_session.pushed.place import Place
 from guestmux_transport.values import Variant
 from tests.support.bare_agent import bare_agent
 from tests.support.dbus_daemon import PrivateBus
@@ -85,12 +89,37 @@ async def test_the_stock_agent_does_what_agents_have_to() -> None:
         ("emits-nonsense", {"emitted"}),
         ("result-against-schema", {HELLO}),
         ("no-return", {HELLO}),
+        ("goes-on", {f"{HELLO} cancelled"}),
     ],
 )
 async def test_a_fault_is_found_and_nothing_else(fault: str, failed: set[str]) -> None:
     found = await findings(fault)
     assert those(found, Status.FAIL) == failed, found
     assert all(found[check].todo for check in failed)
+
+
+SLOW = """
+import anyio
+from guestmux_session import Agent, command
+class Slow(Agent):
+    name = "org.example.slow"
+    version = "1"
+    @command("__org.example_slow")
+    async def slow(self) -> str:
+        "Take half a second."
+        await anyio.sleep(0.6)
+        return "done"
+Slow().main()
+"""
+
+
+async def test_a_call_is_under_way_when_it_is_cancelled(tmp_path: Path) -> None:
+    (agent := tmp_path / "agent.py").write_text(SLOW)
+    command = [sys.executable, str(agent)]
+    found = await findings(name="org.example.slow", command=command, chosen={"__org.example_slow": {}})
+    assert those(found, Status.FAIL) == set()
+    cancelled = found["__org.example_slow cancelled"]
+    assert cancelled.text == "the command ended, and it answers the next call"
 
 
 async def test_an_agent_that_misses_a_new_eventd(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,8 +301,66 @@ async def test_what_cannot_be_checked() -> None:
     assert said == "guestmux-session: /nowhere/agent cannot be started: No such file or directory\n"
 
 
+@pytest.fixture
+def own_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a user has installed for guestmux-agent@NAME.service."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / ".local/lib/guestmux-agents" / NAME
+    folder.mkdir(parents=True)
+    words = shlex.join(FAULTY)
+    (folder / "agent").write_text(f"#!/bin/sh\npwd >cwd\ncd {shlex.quote(str(TREE))} && exec {words}\n")
+    (folder / "agent").chmod(0o755)
+    return folder
+
+
+async def test_an_agent_that_is_installed_is_found_by_its_name(
+    system_bus: PrivateBus, own_agent: Path
+) -> None:
+    status, shown, _ = await check_agent(NAME, "--bus", system_bus.address, "--call", HELLO)
+    assert status == 0, shown
+    assert shown.startswith(f"{NAME}: env --chdir={own_agent} PYTHONPATH=")
+    assert "SKIP  live                eventd cannot be asked whether it is registered: eventd is not" in shown
+    assert f"PASS  {HELLO} cancelled" in shown
+    assert (own_agent / "cwd").read_text() == f"{own_agent}\n"
+    status, shown, said = await check_agent(NAME, "--bus", system_bus.address, "--live")
+    assert (status, shown) == (3, "")
+    assert said.startswith("guestmux-session: eventd is not there")
+
+
+async def test_the_stock_agent_is_found_by_its_name(system_bus: PrivateBus) -> None:
+    status, shown, _ = await check_agent("guestmux-session", "--bus", system_bus.address)
+    assert status == 0, shown
+    assert "PASS  registers" in shown
+
+
+def test_what_a_host_has_pushed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for system, store in enumerate(("users", "systems")):
+        place = Place(tmp_path / store, "alice", system=bool(system))
+        monkeypatch.setattr(installed, f"{('user', 'system')[system]}_place", lambda place=place: place)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert installed_command(NAME) == []
+    (tmp_path / "systems" / NAME).mkdir(parents=True)
+    (tmp_path / "systems" / NAME / "current").symlink_to("1.0")
+    assert installed_command(NAME)[-3:] == ["run-pushed-agent", "--system", NAME]
+    (tmp_path / "users" / NAME).mkdir(parents=True)
+    (tmp_path / "users" / NAME / "current").symlink_to("1.0")
+    assert installed_command(NAME)[-2:] == ["run-pushed-agent", NAME]
+    (tmp_path / "users" / NAME / "current").unlink()
+    (tmp_path / "users" / NAME / "current").write_text("no link")
+    assert installed_command(NAME)[-2:] == ["--system", NAME]
+    assert installed_command(f"../systems/{NAME}") == []
+
+
 @pytest.mark.parametrize(
-    "options", [["--call", "x"], ["--call", "x={", "--", "a"], ["--call", "x=[]", "--", "a"], []]
+    "options",
+    [
+        ["--live", "--call", "x"],
+        ["--live", "--", "a"],
+        ["--call", "x"],
+        ["--call", "x={", "--", "a"],
+        ["--call", "x=[]", "--", "a"],
+        [],
+    ],
 )
 def test_wrong_options(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
