@@ -121,6 +121,12 @@ class JsonTalk:
         self._flush()
         return bool(data)
 
+    def ask_again(self) -> None:
+        """Repeat the question who is there, unless the guest said something, or has not got the first one yet."""
+        if not self._pipe.pending:
+            self._connection.ask_again()
+            self._flush()
+
     def fail_calls(self, reason: str) -> None:
         """No reply will come to what was asked."""
         calls, self._calls = self._calls, {}

@@ -18,6 +18,10 @@ from guestmux_transport.dial import dial
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.pipe_errors import OpenError
 
+ASK_AGAIN_SECONDS = 3.0
+"""Silence after which a guest is asked again who it is: while it boots its kernel drops what comes at a bad moment.
+Rare enough not to fill a socket's buffer for one that is off: 100 KB in an hour."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,6 +35,7 @@ class Link:
         on_events: called for all events.
         settled: tells up to which event all consumers are done.
         on_restart: called when the guest's side restarted under the connection.
+        on_garbled: called when what came made no sense, so that events may be lost that it sent.
         on_change: called when `ready` may have changed.
     """
 
@@ -43,6 +48,7 @@ class Link:
         on_events: OnEvents,
         settled: Callable[[], int],
         on_restart: Callable[[str], None],
+        on_garbled: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
         self._pipe = pipe
@@ -51,6 +57,7 @@ class Link:
         self._on_events = on_events
         self._settled = settled
         self._on_restart = on_restart
+        self._on_garbled = on_garbled
         self._on_change = on_change
         self._why_ended = ""
         self._greeting: messages.Greeting | None = None
@@ -96,8 +103,11 @@ class Link:
             ConnectionLost: the connection ended first.
         """
         while isinstance(self._talk, JsonTalk) and not self.ready:
-            if not await self._take(self._talk):
-                raise ConnectionLost(HUNG_UP)
+            with anyio.move_on_after(ASK_AGAIN_SECONDS) as patience:
+                if not await self._take(self._talk):
+                    raise ConnectionLost(HUNG_UP)
+            if patience.cancelled_caught:
+                self._talk.ask_again()
 
     async def run(self) -> str:
         """Take what comes until the connection ends; the calls under way fail then. Gives the reason."""
@@ -155,6 +165,7 @@ class Link:
             mux=self._mux,
             on_events=self._on_events,
             on_restart=self._on_restart,
+            on_garbled=self._on_garbled,
             on_change=self._on_change,
         )
 
@@ -175,7 +186,7 @@ class Link:
             return
         logger.info("%s: %s", self._pipe.name, ended.reason)
         self._talk = restarted = self._begin()
-        self._on_restart(ended.reason)
+        (self._on_garbled if ended.garbled else self._on_restart)(ended.reason)
         self._on_change()
         try:
             with anyio.move_on_after(self._timeout) as waiting:
@@ -195,6 +206,7 @@ async def open_link(
     on_events: OnEvents,
     settled: Callable[[], int],
     on_restart: Callable[[str], None],
+    on_garbled: Callable[[str], None],
     on_change: Callable[[], None],
 ) -> Link:
     """Dial a guest and wait for its first word.
@@ -206,6 +218,7 @@ async def open_link(
         on_events: see `Link`.
         settled: see `Link`.
         on_restart: see `Link`.
+        on_garbled: see `Link`.
         on_change: see `Link`.
 
     Raises:
@@ -222,6 +235,7 @@ async def open_link(
         on_events=on_events,
         settled=settled,
         on_restart=on_restart,
+        on_garbled=on_garbled,
         on_change=on_change,
     )
     established = False

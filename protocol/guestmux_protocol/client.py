@@ -154,6 +154,14 @@ class ClientConnection:
         self._next_id += 1
         return request_id
 
+    def ask_again(self) -> None:
+        """Repeat the first question, which a guest that is booting may have lost; once it said something, do nothing.
+
+        With the same number: an answer to either will do, and one that comes behind it is that to no request of ours.
+        """
+        if self.state is ClientState.SYNCING and self.dialect == "qga":
+            self._ask_who_is_there()
+
     def receive(self, data: bytes) -> list[Received]:
         """The messages in the guest's bytes, in order."""
         return list(self._messages(data))
@@ -225,6 +233,9 @@ class ClientConnection:
     def _sync(self, state: ClientState = ClientState.SYNCING) -> None:
         self.state = state
         self._token += 1
+        self._ask_who_is_there()
+
+    def _ask_who_is_there(self) -> None:
         self._outgoing.append(b"\xff")
         self._send("guest-sync-delimited", {"id": self._token}, f"sync-{self._token}")
 

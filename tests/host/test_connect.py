@@ -6,20 +6,25 @@ import asyncio
 import os
 import socket
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 import guestmux
+from guestmux import link
 from guestmux.backoff import FIRST, LONGEST, Backoff
 from guestmux.guest import ADDRESS_VARIABLE
 from guestmux_protocol.incoming import Answered
+from guestmux_protocol.messages import COMMAND_NOT_FOUND, Request
+from guestmux_protocol.qga import QgaDialect
 from guestmux_protocol.qmp import QmpDialect
 from tests.support.standin_guest import StandInGuest
 
 pytestmark = pytest.mark.anyio
+
+Dialect = QgaDialect | QmpDialect
 
 
 @pytest.fixture
@@ -44,6 +49,36 @@ async def test_nobody_answers(listener: socket.socket) -> None:
     ):
         async with guestmux.connect(address_of(listener), timeout=0.01):
             raise AssertionError("connected to nobody")
+
+
+@pytest.mark.parametrize("make", [QgaDialect, QmpDialect])
+async def test_a_guest_that_lost_the_first_question_is_asked_again(
+    make: Callable[[], Dialect], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver of a virtio port drops what comes while nobody has it open, and a greeting likewise."""
+    monkeypatch.setattr(link, "ASK_AGAIN_SECONDS", 0.01)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialect = make()
+        await reader.readline()
+        while data := await reader.read(65536):
+            for incoming in dialect.receive(data):
+                writer.write(incoming.data if isinstance(incoming, Answered) else answer(dialect, incoming))
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(serve, tmp_path / "s"),
+        guestmux.connect(f"unix:{tmp_path}/s") as guest,
+    ):
+        await guest.ping()
+        assert guest.dialect == make().name
+
+
+def answer(dialect: Dialect, request: Request) -> bytes:
+    """As eventd, as far as connecting goes."""
+    if request.command in ("guest-ping", "guest-sync-delimited"):
+        return dialect.reply(request, request.arguments.get("id", {}))
+    return dialect.error(request, COMMAND_NOT_FOUND, "no such command")
 
 
 async def test_a_guest_that_hangs_up(tmp_path: Path) -> None:

@@ -107,6 +107,35 @@ def test_connects_to_a_qga_server() -> None:
     assert not client.concurrent
 
 
+def test_a_question_that_was_lost_is_asked_again_until_somebody_says_something() -> None:
+    client = ClientConnection(SYNC_ID)
+    question = client.data_to_send()
+    client.ask_again()
+    client.ask_again()
+    assert client.data_to_send() == 2 * question
+    assert client.receive(sync_reply(1001)) == [Connected("qga", None)]
+    client.ask_again()
+    assert client.data_to_send() == b""
+    # That of the second question is for nobody.
+    assert client.receive(sync_reply(1001)) == [Reply(1001, "sync-1001")]
+
+
+@pytest.mark.parametrize("greeted", [True, False])
+def test_a_question_that_was_asked_twice_costs_a_qmp_server_nothing(greeted: bool) -> None:
+    client, server = ClientConnection(SYNC_ID), QmpDialect()
+    greeting = server.opened()
+    client.ask_again()
+    received = client.receive(greeting) if greeted else []
+    while data := client.data_to_send():
+        for incoming in server.receive(data):
+            received += client.receive(_answer(server, incoming))
+            client.ask_again()
+    [connected] = [message for message in received if isinstance(message, Connected)]
+    assert connected.dialect == "qmp"
+    assert client.concurrent
+    assert client.state is ClientState.READY
+
+
 def test_connects_to_a_qmp_server_and_calls_concurrently() -> None:
     client, server = ClientConnection(SYNC_ID), QmpDialect()
     [connected] = talk(client, server)
