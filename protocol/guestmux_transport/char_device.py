@@ -27,6 +27,11 @@ _NOT_HANDED_OVER = (
     " and not masked, and any other device needs a rule of its own"
 )
 
+_NOT_LET_IN = (
+    "DeviceAllow= of the service does not let it in; to a virtio port that came after the service started"
+    " guestmux-port-access.service does"
+)
+
 _OPEN_FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -46,7 +51,9 @@ def open_character_device(name: str, path: str) -> int:
     try:
         fd = os.open(path, _OPEN_FLAGS)
     except PermissionError as error:
-        raise NotPermittedError(f"{name}: {_NOT_HANDED_OVER}") from error
+        # A control group's refusal is EPERM, that of the node's mode EACCES.
+        reason = _NOT_LET_IN if error.errno == errno.EPERM else _NOT_HANDED_OVER
+        raise NotPermittedError(f"{name}: {reason}") from error
     except OSError as error:
         raise open_error(name, error) from error
     try:

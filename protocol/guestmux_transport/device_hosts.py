@@ -10,8 +10,12 @@ from typing import Final
 
 from guestmux_transport.char_device import DEVICE_WRITE_BYTES, LEFTOVER_BYTES, is_hung_up, read_out
 from guestmux_transport.edge import GONE, edge_poller
-from guestmux_transport.host_mark import EARLY_SECONDS, HostMark
+from guestmux_transport.host_mark import HostMark
 from guestmux_transport.pipe import Pipe
+
+UNCLAIMED_SECONDS: Final = 5.0
+"""How long bytes are kept whose host is not seen yet: a guest that boots on a busy machine hears of it seconds later.
+What is older is of nobody; libvirt gives a sync up after as long (QEMU_AGENT_WAIT_TIME in qemu_agent.c)."""
 
 _UNPLUGGED: Final = frozenset({errno.ENODEV, errno.ENXIO})
 
@@ -124,7 +128,7 @@ class DeviceHosts:
     def _keep(self, untrusted_early: bytes) -> None:
         if untrusted_early:
             self._early = untrusted_early[:LEFTOVER_BYTES]
-            self._early_until = self._clock() + EARLY_SECONDS
+            self._early_until = self._clock() + UNCLAIMED_SECONDS
 
     def _unclaimed(self) -> bytes:
         return self._early if self._clock() <= self._early_until else b""

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-EARLY_SECONDS: Final = 1.0
-"""How long bytes are kept whose host is not seen yet: later they are of nobody."""
+JOINED_SECONDS: Final = 1.0
+"""How long a host that began behind another one's bytes may be seen coming only then: later it is no other host."""
 
 UNANSWERED_BYTES: Final = 4096
 """Most remembered of a host's beginning: what a virtio port gives in one read, and far more than a guest-sync."""
@@ -42,7 +42,7 @@ class HostMark:
         mark = untrusted_data.rfind(b"\xff")
         if mark >= 0:
             if mark or self._begun:
-                self._joined_until = self._clock() + EARLY_SECONDS
+                self._joined_until = self._clock() + JOINED_SECONDS
             self.unanswered = untrusted_data[mark:]
         elif self.unanswered:
             self.unanswered += untrusted_data

@@ -1,6 +1,6 @@
 """What is remembered of a host's beginning."""
 
-from guestmux_transport.host_mark import EARLY_SECONDS, UNANSWERED_BYTES, HostMark
+from guestmux_transport.host_mark import JOINED_SECONDS, UNANSWERED_BYTES, HostMark
 
 
 def test_who_begins_with_the_mark_has_not_joined_anybody() -> None:
@@ -18,7 +18,7 @@ def test_who_comes_behind_anothers_bytes_has_joined_for_a_moment() -> None:
     mark.received(b"\xffsecond")
     assert mark.has_joined
     assert repr(mark) == "<HostMark unanswered=7 has_joined=True>"
-    now += EARLY_SECONDS + 0.1
+    now += JOINED_SECONDS + 0.1
     assert not mark.has_joined
 
 
