@@ -17,7 +17,7 @@ NEED_BENCH = ./.ci/need socat=socat
 NEED_DEB = ./.ci/need dpkg-buildpackage=dpkg-dev dh=debhelper dh_python3=dh-python
 NEED_CONTAINER = $(NEED_DEB) && ./.ci/need lintian=lintian systemd-nspawn=systemd-container mmdebstrap=mmdebstrap dbus-daemon=dbus-daemon nsenter=util-linux ssh-keygen=openssh-client
 NEED_DESKTOP = ./.ci/need Xvfb=xvfb openbox=openbox xterm=xterm xdotool=xdotool xprop=x11-utils sway=sway foot=foot gio=libglib2.0-bin setpriv=util-linux \
-	xclip=xclip xsel=xsel wl-copy=wl-clipboard wtype=wtype swayidle=swayidle swaylock=swaylock xss-lock=xss-lock dunst=dunst dbus-send=dbus-bin mako=mako-notifier busctl=systemd /usr/libexec/xdg-desktop-portal=xdg-desktop-portal \
+	xclip=xclip xsel=xsel wl-copy=wl-clipboard wtype=wtype swayidle=swayidle swaylock=swaylock xss-lock=xss-lock xscreensaver=xscreensaver dunst=dunst dbus-send=dbus-bin mako=mako-notifier busctl=systemd /usr/libexec/xdg-desktop-portal=xdg-desktop-portal \
 	Xorg="xserver-xorg-core xserver-xorg-video-dummy" xrandr=x11-xserver-utils flatpak=flatpak \
 	gjs=gjs gcc="gcc libc6-dev" pkg-config=pkg-config file:/usr/include/systemd/sd-bus.h=libsystemd-dev
 NEED_VM = ./.ci/need qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs

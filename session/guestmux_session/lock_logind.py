@@ -17,6 +17,7 @@ from guestmux_protocol.session_commands import (
     SessionUnlockCommand,
 )
 from guestmux_session.declarations import command_of
+from guestmux_session.desktop.errors import DisplayError
 from guestmux_session.desktop.screensavers import ScreenSavers
 from guestmux_session.explained import explained
 from guestmux_session.logind import LoginSession
@@ -123,8 +124,8 @@ class _Witnesses:
                 continue
             try:
                 await (saver.lock() if locked else saver.unlock())
-            except BusError as error:
-                logger.info("%s: %s", saver.kind.name, error)
+            except (BusError, DisplayError) as error:
+                logger.info("%s: %s", saver.name, error)
 
     def state(self, *, asked: bool) -> LockState:
         """What became of it."""

@@ -38,7 +38,7 @@ class Presence:
     def __init__(
         self, host: PresenceHost, displays: Displays, manager: UserManager, idle_seconds: float
     ) -> None:
-        self.savers = ScreenSavers()
+        self.savers = ScreenSavers(displays)
         sources = IdleSources(displays, manager)
         self._lock_watch = LockWatch(host, self.savers)
         self._idle_watch = IdleWatch(host, sources, idle_seconds)

@@ -106,6 +106,11 @@ class ScreenSaver:
     def __repr__(self) -> str:
         return f"<ScreenSaver {self.kind.name} {self.active}>"
 
+    @property
+    def name(self) -> str:
+        """Its bus name."""
+        return self.kind.name
+
     async def follow(self, asked: Callable[[], None]) -> None:
         """Keep `active` true, until cancelled.
 
