@@ -50,6 +50,7 @@ class SessionTable:
         self._ended: dict[str, Session] = {}
         self._shared: dict[str, None] = {}
         self._foreground: dict[str, str] = {}
+        self._unnamed: set[str] = set()
         self._unconfirmed: set[str] = set()
 
     def __repr__(self) -> str:
@@ -157,13 +158,19 @@ class SessionTable:
         return [("SESSION_UNLOCK", events.SessionUnlock(**session_ref(session), confirmed=False))]
 
     def set_foreground(self, seat: str, session_id: str) -> list[Emission]:
-        """A seat shows another session; an empty id for none."""
-        if self._foreground.get(seat, "") == session_id:
+        """A seat shows another session; an empty id for none.
+
+        One that is not known, since logind left before it could be asked, is told as none until it is.
+        """
+        session = self._sessions.get(session_id)
+        is_known_now = session is not None and seat in self._unnamed
+        if self._foreground.get(seat, "") == session_id and not is_known_now:
             return []
         self._foreground[seat] = session_id
-        session = self._sessions.get(session_id)
         if session is None:
+            self._unnamed.add(seat)
             return [("SESSION_ACTIVE", events.SessionActive(seat=seat))]
+        self._unnamed.discard(seat)
         active = events.SessionActive(seat=seat, session=session_id, user=session.user, uid=session.uid)
         return [("SESSION_ACTIVE", active)]
 

@@ -104,6 +104,16 @@ def test_the_foreground_of_a_seat_is_told_when_it_changes() -> None:
     assert told(sessions.set_foreground("seat0", "")) == [("SESSION_ACTIVE", {"seat": "seat0"})]
 
 
+def test_a_foreground_that_was_not_known_is_told_when_it_is() -> None:
+    sessions = table()
+    assert told(sessions.set_foreground("seat0", "c1")) == [("SESSION_ACTIVE", {"seat": "seat0"})]
+    assert sessions.set_foreground("seat0", "c1") == []
+    sessions.add(ALICE)
+    ((_name, data),) = told(sessions.set_foreground("seat0", "c1"))
+    assert data["session"] == "c1"
+    assert sessions.set_foreground("seat0", "c1") == []
+
+
 def test_selectors() -> None:
     later = msgspec.structs.replace(ALICE, session="c3", login_time=3.0)
     foreground = msgspec.structs.replace(ALICE, session="c4", login_time=0.5, active=True)
