@@ -166,6 +166,24 @@ async def test_a_virtio_port_may_give_a_hosts_first_bytes_before_the_host_is_see
         os.close(host)
 
 
+async def test_a_host_that_the_kernel_tells_of_between_the_edge_of_its_bytes_and_their_reading() -> None:
+    with pty_pair() as (device, path):
+        hosts = DeviceHosts("test", os.dup(device), lambda: None)
+        os.close(come(path, b""))
+        await turns()
+        host = come(path, b"first words")
+        hosts._watch.on_edge(select.EPOLLIN | select.EPOLLHUP)  # fetched a moment ago
+        pipe = hosts.take()
+        assert pipe is not None
+        assert await receive_exactly(pipe, 11) == b"first words"
+        hosts._watch.on_edge(select.EPOLLOUT)  # the coming itself, seen now
+        os.write(host, b" and more")
+        assert hosts.take() is None
+        assert await receive_exactly(pipe, 9) == b" and more"
+        hosts.close()
+        os.close(host)
+
+
 @pytest.mark.parametrize("answer", [b"", b"answer"])
 @pytest.mark.parametrize(("seconds", "is_its"), [(0.9, True), (1.1, False)])
 async def test_what_is_not_answered_of_a_host_that_joined_is_the_next_pipes(
