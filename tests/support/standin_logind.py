@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import PIPE
 
 import anyio
@@ -29,6 +30,8 @@ class StandinLogind:
     pid: int
 
 
+PROGRAM = Path(__file__).with_name("standin_logind_process.py")
+
 MAX_LINE = 64
 """Bytes: it says "ready" and nothing else."""
 
@@ -49,7 +52,7 @@ async def wait_ready(process: Process) -> None:
 @asynccontextmanager
 async def standin_logind(address: str, *options: str) -> AsyncIterator[StandinLogind]:
     """Run a stand-in on the bus at `address` for as long as the block lasts; it serves when the block begins."""
-    command = [sys.executable, "-m", "guestmux.demo.standin_logind", "--bus", address, *options]
+    command = [sys.executable, str(PROGRAM), "--bus", address, *options]
     async with await anyio.open_process(command, stdout=PIPE, stderr=None) as process:
         try:
             await wait_ready(process)
