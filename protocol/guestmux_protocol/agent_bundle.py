@@ -167,6 +167,11 @@ def _check(manifest: AgentManifest) -> None:
             raise BundleError(f"environment: '{name[:MAX_SHOWN]}' is no variable that a program can have")
 
 
+def is_agent_name(text: str) -> bool:
+    """Whether a pushed agent can have this name."""
+    return len(text) <= MAX_NAME and re.match(_NAME, text) is not None and not text.startswith(OWN_PREFIX)
+
+
 def version_key(version: str) -> VersionKey:
     """What orders versions: numbers by value, letters before the end (1.0rc1 < 1.0 < 1.0.1 < 1.0.10)."""
     pieces = _PIECES.findall(version.lower())

@@ -132,6 +132,9 @@ def test_for_a_user(guest: Guest, here: Here, alice: TerminalLogin) -> None:
     assert f"agent '{NAME}' 1.0, signed by ED25519" in guest.journal(
         "_SYSTEMD_USER_UNIT=guestmux-session.service"
     )
+    checked = alice.run(["guestmux-session", "check-agent", NAME])
+    assert f"registered in session {alice.session}" in checked.stdout
+    assert "PASS  end" in checked.stdout
     audit = guest.journal("--unit=guestmux-eventd", "LOGGER=guestmux.audit")
     assert "agent-install" in audit
 
@@ -172,14 +175,17 @@ def test_one_that_does_not_register_changes_nothing(
 ) -> None:
     here.write("1.1", breaks=breaks, registers_as=registers_as, seconds=seconds)
     told = here.refused(*ALICE)
-    assert reason in told
+    assert f"{reason}; it was removed again" in told
     assert ("no good at all" in told) == ("no good" in breaks)
     assert here.run("list", *ALICE, "--json")[1] == "[]\n"
     assert guest.run(f"ls -A {STORE}").stdout.split() == [".locks"]
     here.write("1.0")
     here.push(*ALICE)
     here.write("1.1", breaks=breaks, registers_as=registers_as, seconds=seconds)
-    assert reason in here.refused(*ALICE)
+    told = here.refused(*ALICE)
+    assert f"{reason}; 1.0 runs again" in told
+    # The agent's own words, and not systemd's about it.
+    assert ("Started" not in told) == ("no good" in breaks or registers_as == "7")
     assert "+00:00" in time_in(guest, "user:alice")
     assert '"version": "1.0"' in here.run("list", *ALICE, "--json")[1]
 

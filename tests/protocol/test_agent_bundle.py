@@ -17,6 +17,7 @@ from guestmux_protocol.agent_bundle import (
     MAX_MANIFEST,
     AgentManifest,
     BundleError,
+    is_agent_name,
     manifest_text,
     parse_manifest,
     signed_identity,
@@ -148,3 +149,13 @@ ORDER = ["0.9", "1", "1.0a1", "1.0rc1", "1.0", "1.0.1", "1.0.10", "1.1", "2024.1
 def test_versions_in_their_order(versions: list[str]) -> None:
     assert sorted(versions, key=version_key) == ORDER
     assert version_key("1.0~RC1") == version_key("1.0rc1")
+
+
+@pytest.mark.parametrize("name", ["a", "org.example.clock", "0-1_2.3", "x" * 128])
+def test_a_name(name: str) -> None:
+    assert is_agent_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".locks", "-x", "a b", "a/b", "a\n", "x" * 129, "guestmux-session"])
+def test_what_no_pushed_agent_is_called(name: str) -> None:
+    assert not is_agent_name(name)

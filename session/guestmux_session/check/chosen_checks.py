@@ -127,7 +127,7 @@ async def _cancelled(caller: Caller, name: str, arguments: dict[str, Any], took:
 
 
 def _ended(check: str, took: float, late: list[float]) -> Finding:
-    """Whether a command that was cancelled went on. A result that was under way comes with Cancel's answer, not after."""
+    """Whether a command that was cancelled went on. A result that was under way comes before Cancel's answer."""
     if took < LONG_ENOUGH:
         return passed(check, "it answers the next call; the command is too short for one to see it end")
     if late and late[0] >= LONG_ENOUGH / 2:

@@ -90,15 +90,17 @@ class PushedAgents:
 
     async def recover(self) -> None:
         """Undo what an installation left half-way, as one does that is killed."""
+        names: list[str] = []
         with suppress(OSError):
-            for name in await run_sync(agent_names, self._place.store):
+            names = await run_sync(agent_names, self._place.store)
+        for name in names:
+            with suppress(OSError, CommandError):
                 await self._recover(AgentFolder(self._place.store, name))
 
     async def _recover(self, folder: AgentFolder) -> None:
         if not await run_sync(lambda: folder.settled):
-            with suppress(CommandError):
-                async with self._locked(folder):
-                    pass
+            async with self._locked(folder):
+                pass
 
     @stream_of(AGENTS["agent-install"])
     async def install(self, asked: AgentInstall, stream: ServedStream) -> AgentInstalled:

@@ -26,6 +26,7 @@ from guestmux_protocol.agent_bundle import (
     SIGNATURE,
     AgentManifest,
     BundleError,
+    is_agent_name,
     parse_manifest,
 )
 from guestmux_session.errors import CommandError
@@ -39,6 +40,7 @@ _TRIAL = ".trial"
 _NEW = ".new-"
 _LOCKS = ".locks"
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINK = (errno.ENOENT, errno.EINVAL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -90,8 +92,10 @@ class AgentFolder:
         """The version that runs; None where the agent is not installed."""
         try:
             return os.readlink(self._path / _CURRENT)  # noqa: PTH115 - a name, not a path
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if error.errno in _NO_LINK:
+                return None
+            raise
 
     @property
     def former(self) -> str | None:
@@ -147,7 +151,8 @@ class AgentFolder:
     def sweep(self) -> None:
         """Remove what came in part, and all of an agent that has never run."""
         for left in self._unfinished():
-            shutil.rmtree(left)
+            # A link that was to be the current one's.
+            left.unlink() if left.is_symlink() else shutil.rmtree(left)
         if self.current is None:
             self.remove()
 
@@ -180,15 +185,13 @@ class AgentFolder:
         _sync(self._path)
         self._remove_others()
 
-    def go_back(self) -> str:
-        """Put the version before the trial back; gives it, or nothing where there was none and the agent is gone."""
+    def put_back(self) -> bool:
+        """Make the version before the trial the current one; the trial goes on until `keep`. Whether it is there."""
         former = self.former or ""
         if not former or not (self._path / former).is_dir():
-            self.remove()
-            return ""
+            return False
         self._set_current(former)
-        self.keep()
-        return former
+        return True
 
     def remove(self) -> None:
         """Remove the agent."""
@@ -200,7 +203,7 @@ class AgentFolder:
         _write(version / SIGNATURE, signature.encode())
 
     def _unfinished(self) -> Iterator[Path]:
-        return self._path.glob(f"{_NEW}*/")
+        return self._path.glob(f"{_NEW}*")
 
     def _lock(self, descriptor: int) -> None:
         try:
@@ -225,10 +228,10 @@ class AgentFolder:
 
 
 def agent_names(root: Path) -> list[str]:
-    """The agents of a store, sorted."""
+    """The agents of a store, sorted. What else its user has put there is none."""
     if not root.is_dir():
         return []
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in root.iterdir() if is_agent_name(path.name) and path.is_dir())
 
 
 def _read(path: Path) -> bytes:

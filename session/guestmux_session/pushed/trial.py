@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 
 from guestmux_protocol.agent_bundle import AgentManifest
 from guestmux_session.errors import CommandError
-from guestmux_session.pushed.registrations import Registrations
+from guestmux_session.pushed.registrations import Registration, Registrations
 from guestmux_session.pushed.store import AgentFolder
 from guestmux_session.pushed.units import ENDED, Units
 
@@ -22,10 +22,29 @@ LONGEST_LOOK = 1.0
 LAST_LINES = 10
 """Lines of its log that an error repeats: the end of a traceback."""
 
+MAX_WORDS = 700
+"""Characters of these lines, the last: an error has a thousand."""
+
 GO_BACK_SECONDS = 70.0
 """Seconds that putting the former version back may take where nobody waits any more."""
 
 logger = logging.getLogger(__name__)
+
+
+class NotRegisteredInTime(CommandError):
+    """A version was started, and is of no use.
+
+    Args:
+        reason: why.
+        words: what it said last, in lines.
+    """
+
+    def __init__(self, reason: str, words: str) -> None:
+        # In one line: a host's errors have no others.
+        said = f"; its last words: {' | '.join(words.splitlines())}" if words else ""
+        super().__init__(f"{reason}{said}")
+        self.reason = reason
+        self.words = words
 
 
 class Trial:
@@ -47,18 +66,24 @@ class Trial:
             the session that it is registered in.
 
         Raises:
-            CommandError: it was not registered in its time; with the last lines of its log.
+            CommandError: it was not registered in its time; with what runs now, and the last lines of its log.
         """
-        kept = False
+        kept, failure, back = False, None, ""
         try:
             await run_sync(folder.begin_trial, manifest.version)
-            session = await self.start(manifest, self._units.restart)
+            # Not in one with the start: what the former one says at its end is none of the new one's words.
+            await run_sync(self._units.stop, manifest.name)
+            session = await self.start(manifest, self._units.start)
             await run_sync(folder.keep)
             kept = True
+        except CommandError as error:
+            failure = error
         finally:
             if not kept:
                 with anyio.move_on_after(GO_BACK_SECONDS, shield=True):
-                    await self.go_back(folder)
+                    back = await self.go_back(folder)
+        if failure:
+            raise _with(failure, back) from failure
         return session
 
     async def start(self, manifest: AgentManifest, how: Callable[[str], None]) -> str:
@@ -67,52 +92,80 @@ class Trial:
         Raises:
             CommandError: it was not registered in its time.
         """
-        begun = time.time()
+        begun, there = time.time(), set(await self._registrations.all())
         await run_sync(how, manifest.name)
-        session = await self._registered(manifest, begun)
+        session = await self._registered(manifest, begun, there)
         await run_sync(self._units.enable, manifest.name)
         return session
 
-    async def go_back(self, folder: AgentFolder) -> None:
+    async def go_back(self, folder: AgentFolder) -> str:
         """Put the version before a trial back; where there was none, remove the agent. What fails is logged.
 
         Where none is tried nothing is done: what is there was there before.
+
+        Returns:
+            what was done, for who asked for the trial.
         """
         name = folder.name
         try:
             former = await run_sync(lambda: folder.former)
             if former is None:
-                return
-            if not former:
+                return ""
+            if await run_sync(folder.put_back):
+                await self._restart(folder)
+            else:
                 await run_sync(self._units.disable, name)
-            version = await run_sync(folder.go_back)
-            if version:
-                await run_sync(self._units.restart, name)
-            logger.warning("agent '%s': %s", name, f"{version} runs again" if version else "removed")
+                await run_sync(folder.remove)
+                former = ""
         except (CommandError, OSError) as error:
             logger.error("agent '%s': what was there before a trial could not be put back: %s", name, error)
+            return f"what was there before could not be put back: {error}"
+        done = f"{former} runs again" if former else "it was removed again"
+        logger.warning("agent '%s': %s", name, done)
+        return done
 
-    async def _registered(self, manifest: AgentManifest, begun: float) -> str:
+    async def _restart(self, folder: AgentFolder) -> None:
+        """Start the version that was put back; the trial is over when it was tried, and not when it is only to be."""
+        try:
+            await run_sync(self._units.restart, folder.name)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(folder.keep)
+
+    async def _registered(self, manifest: AgentManifest, begun: float, there: set[Registration]) -> str:
         name, version = manifest.name, manifest.version
-        pause, others = FIRST_LOOK, set[str]()
+        pause, others = FIRST_LOOK, set[Registration]()
         with anyio.move_on_after(manifest.register_seconds):
             while True:
-                for found in await self._registrations.named(name):
-                    if found.version == version:
-                        return found.session
-                    others.add(found.version)
+                others |= (found := set(await self._registrations.all())) - there
+                for one in found:
+                    if (one.name, one.version) == (name, version):
+                        return one.session
                 state = await run_sync(self._units.state, name)
                 if state in ENDED:
-                    raise CommandError(await self._failure(manifest, begun, f"it has ended ({state})"))
+                    raise await self._failure(manifest, begun, f"it has ended ({state})")
                 await anyio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_LOOK)
-        reason = f"it did not register within {manifest.register_seconds:g} s"
-        if others:
-            reason += f", but as version {', '.join(sorted(others))}"
-        raise CommandError(await self._failure(manifest, begun, reason))
+        reason = f"it did not register within {manifest.register_seconds:g} s{_instead(name, others)}"
+        raise await self._failure(manifest, begun, reason)
 
-    async def _failure(self, manifest: AgentManifest, begun: float, reason: str) -> str:
+    async def _failure(self, manifest: AgentManifest, begun: float, reason: str) -> NotRegisteredInTime:
         said = await run_sync(self._units.last_words, manifest.name, begun, LAST_LINES)
-        # In one line: a host's errors have no others.
-        words = "; its last words: " + " | ".join(said.splitlines()) if said else ""
-        return f"'{manifest.name}' {manifest.version}: {reason}{words}"
+        return NotRegisteredInTime(f"'{manifest.name}' {manifest.version}: {reason}", said[-MAX_WORDS:])
+
+
+def _instead(name: str, others: set[Registration]) -> str:
+    """What registered meanwhile: the agent perhaps, by another version or name than its manifest's."""
+    if versions := sorted(one.version for one in others if one.name == name):
+        return f", but as version {', '.join(versions)}"
+    if names := sorted(f"'{one.name}' {one.version}" for one in others):
+        return f"; {', '.join(names)} did meanwhile"
+    return ""
+
+
+def _with(failure: CommandError, back: str) -> CommandError:
+    """The same, with what was done about it. The agent's words stay last: they are cut where all is too long."""
+    reason, words = (
+        (failure.reason, failure.words) if isinstance(failure, NotRegisteredInTime) else (failure.desc, "")
+    )
+    return NotRegisteredInTime(f"{reason}; {back}" if back else reason, words)

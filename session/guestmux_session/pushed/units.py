@@ -28,6 +28,8 @@ class Units:
 
     def __init__(self, *, system: bool, path: str = ADMIN_PATH) -> None:
         self._scope = [] if system else ["--user"]
+        # Of the journal: who wrote a line, and not about whom it is.
+        self._own_unit = "_SYSTEMD_UNIT" if system else "_SYSTEMD_USER_UNIT"
         self._environment = {**os.environ, "PATH": path, "LC_ALL": "C"}
         if not system:
             self._environment.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
@@ -46,6 +48,10 @@ class Units:
         self._forgive(name)
         self._systemctl("restart", self.unit(name))
 
+    def stop(self, name: str) -> None:
+        """Stop it, if it runs. Raises CommandError."""
+        self._systemctl("stop", self.unit(name))
+
     def enable(self, name: str) -> None:
         """Have it started with every login, or boot. Raises CommandError."""
         self._systemctl("enable", self.unit(name))
@@ -61,15 +67,8 @@ class Units:
 
     def log_command(self, name: str, lines: int, *, follow: bool = False) -> list[str]:
         """What prints its log."""
-        options = ["--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}"]
-        return [
-            "journalctl",
-            *self._scope,
-            *options,
-            *(["--follow"] if follow else []),
-            "--unit",
-            self.unit(name),
-        ]
+        more = ["--follow"] if follow else []
+        return [*self._log(lines), "--output=short-iso", *more, "--unit", self.unit(name)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,12 +76,19 @@ class Units:
         return self._environment
 
     def last_words(self, name: str, since: float, lines: int) -> str:
-        """What it has written since a time, in seconds since the epoch; nothing where that cannot be read."""
-        command = [*self.log_command(name, lines), "--output=cat", f"--since=@{int(since)}"]
+        """What it has written since a time, in seconds since the epoch; nothing where that cannot be read.
+
+        Where it has written nothing: what systemd says of it, as that there is no interpreter of the program's.
+        """
+        command = [*self._log(lines), "--output=cat", f"--since=@{since:.6f}"]
         try:
-            return self._run(command)[-MAX_TEXT:].strip()
+            own = self._run([*command, f"{self._own_unit}={self.unit(name)}"])
+            return (own.strip() or self._run([*command, "--unit", self.unit(name)]))[-MAX_TEXT:].strip()
         except CommandError:
             return ""
+
+    def _log(self, lines: int) -> list[str]:
+        return ["journalctl", *self._scope, "--no-pager", "--quiet", f"--lines={lines}"]
 
     def _forgive(self, name: str) -> None:
         """Forget how often it failed; a unit that is not loaded has nothing to forget."""

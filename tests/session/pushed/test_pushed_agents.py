@@ -27,6 +27,7 @@ from tests.support.stub_programs import StubPrograms
 pytestmark = pytest.mark.anyio
 
 UNIT = f"guestmux-pushed-agent@{NAME}.service"
+SAID = "; its last words: its | last words"
 CONTENTS = {"run": b"#!/bin/sh\n", "data": b"1" * 3000}
 
 # systemd's: the unit's state is in a file, and a log is one line.
@@ -40,6 +41,21 @@ JOURNALCTL = """
 case "$*" in
 *--follow*) echo $$; exec sleep 1000 ;;
 *) echo its; echo last words ;;
+esac
+"""
+
+
+# Of an agent that wrote more than an error has; systemd said more since.
+LONG_JOURNAL = """
+case "$*" in
+*_SYSTEMD_USER_UNIT={unit}*) printf '1 %.0s' $(seq 800); echo; echo 'SyntaxError: so it is' ;;
+*--unit*) echo Failed at step EXEC ;;
+esac
+"""
+NO_RESTART = """
+case "$*" in
+*show*) cat {state} ;;
+*restart*) echo masked >&2; exit 1 ;;
 esac
 """
 
@@ -74,7 +90,7 @@ class Rig:
         self.signers.write_text(f"*@alice {key.public}")
         self.signers.chmod(0o644)
         self.told = Told()
-        self.told.started = lambda: "restart" in self.calls()
+        self.told.started = self.runs
 
     def part(self, policy: PushPolicy = "signed") -> PushedAgents:
         """What serves the commands."""
@@ -96,6 +112,11 @@ class Rig:
         prefix = "systemctl --user --quiet "
         calls = [call.removeprefix(prefix) for call in self.programs.calls() if call.startswith(prefix)]
         return [call.removesuffix(f" {UNIT}") for call in calls if not call.startswith("show")]
+
+    def runs(self) -> bool:
+        """Whether systemd has started it, and not stopped it."""
+        done = [call.split()[0] for call in self.calls()]
+        return [word for word in done if word != "enable"][-1:] in (["start"], ["restart"])
 
     def there(self) -> list[str]:
         """What is in the agent's directory."""
@@ -157,7 +178,7 @@ async def test_a_signed_agent_is_installed_and_started(rig: Rig, caplog: pytest.
         assert (done["version"], done["session"]) == ("1.0", "c2")
         assert done["signer"].startswith("ED25519 SHA256:")
         assert f"agent '{NAME}' 1.0, signed by {done['signer']}, was installed by" in caplog.text
-        assert rig.calls() == ["restart", "enable"]
+        assert rig.calls() == ["stop", "start", "enable"]
         assert rig.there() == ["1.0", "current"]
         files = AgentFolder(rig.store, NAME).files("1.0")
         assert {path.name: path.read_bytes() for path in files.iterdir()} == CONTENTS
@@ -230,7 +251,7 @@ async def test_files_that_were_changed_leave_nothing(rig: Rig, sent: bytes, reas
         await push(streams, rig)
         assert reason in await refused(streams, rig, version="1.1", sent=sent)
         assert rig.there() == ["1.0", "current"]
-        assert rig.calls() == ["restart", "enable"]
+        assert rig.calls() == ["stop", "start", "enable"]
 
 
 async def test_a_host_that_leaves_while_it_sends_leaves_nothing(rig: Rig) -> None:
@@ -268,7 +289,7 @@ async def test_the_same_once_more(rig: Rig, tmp_path: Path) -> None:
         done = await push(streams, rig)
         assert done["unchanged"]
         assert done["opened"]["wanted"] == 0
-        assert rig.calls() == ["restart", "enable", "start", "enable"]
+        assert rig.calls() == ["stop", "start", "enable", "start", "enable"]
         assert "what has changed needs a new version" in await refused(
             streams, rig, {**CONTENTS, "data": b"2"}, options={"force": True}
         )
@@ -287,9 +308,9 @@ async def test_the_same_once_more(rig: Rig, tmp_path: Path) -> None:
 async def test_one_that_does_not_register_is_removed(rig: Rig) -> None:
     async with serving(rig.part()) as streams:
         told = await refused(streams, rig, **{"register-seconds": 1})
-        assert told == f"'{NAME}' 1.0: it did not register within 1 s; its last words: its | last words"
+        assert told == f"'{NAME}' 1.0: it did not register within 1 s; it was removed again{SAID}"
         assert rig.there() == []
-        assert rig.calls() == ["restart", "disable --now"]
+        assert rig.calls() == ["stop", "start", "disable --now"]
         assert await streams.get("agent-list") == []
 
 
@@ -305,9 +326,58 @@ async def test_an_upgrade_that_does_not_register_is_taken_back(rig: Rig) -> None
         await push(streams, rig)
         rig.registered("7")
         told = await refused(streams, rig, version="1.1", **{"register-seconds": 1})
-        assert "within 1 s, but as version 7" in told
+        reason = "it did not register within 1 s, but as version 7; 1.0 runs again"
+        assert told == f"'{NAME}' 1.1: {reason}{SAID}"
         assert rig.there() == ["1.0", "current"]
-        assert rig.calls() == ["restart", "enable", "restart", "restart"]
+        assert rig.calls() == ["stop", "start", "enable", "stop", "start", "restart"]
+
+
+async def test_one_that_registers_by_another_name_is_told(rig: Rig) -> None:
+    rig.told.rows = [Registration("c2", "org.example.cluck", "1.0")]
+    async with serving(rig.part()) as streams:
+        told = await refused(streams, rig, **{"register-seconds": 1})
+    assert "within 1 s; 'org.example.cluck' 1.0 did meanwhile; it was removed again; its" in told
+
+
+async def test_last_words_are_its_own_and_the_last(rig: Rig) -> None:
+    rig.programs.add("journalctl", LONG_JOURNAL.format(unit=UNIT))
+    rig.state.write_text("failed\n")
+    async with serving(rig.part()) as streams:
+        told = await refused(streams, rig)
+        assert "(failed); it was removed again; its last words: 1 1 1 " in told
+        assert told.endswith("1 1 1 | SyntaxError: so it is")
+        rig.programs.add("journalctl", LONG_JOURNAL.format(unit="other"))
+        assert (await refused(streams, rig)).endswith("its last words: Failed at step EXEC")
+
+
+async def test_what_cannot_be_put_back_is_told_and_tried_once(rig: Rig) -> None:
+    rig.registered("1.0")
+    async with serving(rig.part()) as streams:
+        await push(streams, rig)
+        rig.state.write_text("failed\n")
+        rig.programs.add("systemctl", NO_RESTART.format(state=rig.state))
+        told = await refused(streams, rig, version="1.1")
+        assert "; what was there before could not be put back: systemctl: masked; its last words" in told
+        assert rig.there() == ["1.0", "current"]
+
+
+async def test_a_trial_is_over_when_the_former_version_was_started(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    def restart(_units: Units, _name: str) -> None:
+        seen.append((folder.current, folder.former))
+
+    folder = AgentFolder(rig.store, NAME)
+    rig.registered("1.0")
+    async with serving(rig.part()) as streams:
+        await push(streams, rig)
+        rig.state.write_text("failed\n")
+        monkeypatch.setattr(Units, "restart", restart)
+        assert "1.0 runs again" in await refused(streams, rig, version="1.1")
+    assert seen == [("1.0", "1.0")]
+    assert folder.former is None
 
 
 async def test_a_host_that_leaves_during_the_trial_leaves_the_old_version(rig: Rig) -> None:
@@ -336,6 +406,8 @@ async def test_what_was_killed_half_way_is_undone(rig: Rig) -> None:
     folder.adopt(folder.begin(), "1.1", text, "", "")
     folder.begin()
     folder.begin_trial("1.1")
+    # It was killed while it made the link.
+    (rig.store / NAME / ".new-current").symlink_to("1.0")
     assert (folder.current, folder.former) == ("1.1", "1.0")
     await rig.part().recover()
     assert (folder.current, folder.former) == ("1.0", None)
@@ -368,7 +440,7 @@ async def test_what_never_ran_is_swept_and_what_is_whole_not_touched(rig: Rig) -
     (rig.store / ".locks" / NAME).unlink()
     await part.recover()
     assert not (rig.store / ".locks" / NAME).exists()
-    assert rig.calls() == ["restart", "enable"]
+    assert rig.calls() == ["stop", "start", "enable"]
 
 
 async def test_a_version_that_cannot_be_tried_leaves_the_one_that_runs(
@@ -383,7 +455,7 @@ async def test_a_version_that_cannot_be_tried_leaves_the_one_that_runs(
         monkeypatch.setattr(AgentFolder, "begin_trial", fail)
         assert "No space left on device" in await refused(streams, rig, version="1.1")
         assert AgentFolder(rig.store, NAME).current == "1.0"
-        assert rig.calls() == ["restart", "enable"]
+        assert rig.calls() == ["stop", "start", "enable"]
 
 
 async def test_a_name_that_an_agent_has_which_was_not_pushed(rig: Rig) -> None:
@@ -423,7 +495,7 @@ async def test_logs(rig: Rig) -> None:
         async with streams.open("agent-logs", name=NAME, lines=7) as stream:
             assert stream.reply == {"unit": UNIT}
             assert await stream.read_all() == b"its\nlast words\n"
-        assert f"--lines=7 --unit {UNIT}" in rig.programs.calls()[-1]
+        assert f"--lines=7 --output=short-iso --unit {UNIT}" in rig.programs.calls()[-1]
         async with streams.open("agent-logs", name=NAME, follow=True) as stream:
             process = Path("/proc") / (await stream.until(b"\n")).decode().strip()
             assert process.exists()
@@ -437,6 +509,11 @@ async def test_a_store_that_its_user_has_tampered_with(rig: Rig) -> None:
         await push(streams, rig)
         (rig.store / NAME / "1.0" / "record.json").write_text("nonsense")
         (rig.store / "file").write_text("")
+        for odd in ("my agent", "-option", "x" * 200, "guestmux-session"):
+            (rig.store / odd).mkdir()
+            (rig.store / odd / "current").symlink_to("1.0")
+        (rig.store / "org.example.no-link").mkdir()
+        (rig.store / "org.example.no-link" / "current").mkdir()
         assert [agent["name"] for agent in await streams.get("agent-list")] == [NAME]
         (rig.store / NAME / "1.0" / "MANIFEST").write_text(json.dumps({"no": "manifest"}))
         assert "what has changed needs a new version" in await refused(streams, rig)
