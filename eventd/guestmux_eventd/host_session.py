@@ -10,13 +10,13 @@ from itertools import count
 from typing import Any, Protocol
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from guestmux_eventd.agent_links import GiveUp, Outcome
 from guestmux_eventd.caller import Caller
 from guestmux_eventd.changes import Changes
 from guestmux_eventd.event_feed import EventFeed
+from guestmux_eventd.host_reader import HostReader
 from guestmux_eventd.hosts import Hosts
 from guestmux_eventd.large_values import Answer, answering
 from guestmux_eventd.native import NativeCommands
@@ -27,7 +27,8 @@ from guestmux_protocol.incoming import Answered, Incoming
 from guestmux_protocol.json_text import JsonError
 from guestmux_protocol.messages import GENERIC_ERROR, Request
 from guestmux_protocol.patterns import EventFilter
-from guestmux_transport.pipe import HIGH_WATER, LOW_WATER, Pipe
+from guestmux_transport.flag import Flag
+from guestmux_transport.pipe import HIGH_WATER, Pipe
 from guestmux_transport.pipe_errors import PipeClosed
 
 MAX_WAITING = 8
@@ -101,8 +102,9 @@ class HostSession:
         self._asked: dict[int, GiveUp] = {}
         self._queue_changed = Changes()
         self._conversed = anyio.Event()
-        self._over = anyio.Event()
+        self._over = Flag()
         self._upgraded = False
+        self._reader = HostReader(pipe, dialect, self._answer_now, self._queue, self._send)
 
     def __repr__(self) -> str:
         return f"<HostSession {self._pipe.name} {self._dialect!r} waiting={len(self._waiting)}>"
@@ -129,6 +131,7 @@ class HostSession:
     def upgrade(self) -> None:
         """Go over to mux: the reply that is being made is the last that the host gets from here."""
         self._upgraded = True
+        self._reader.stop()
         self.events.clear()
 
     async def run(self) -> bool:
@@ -140,7 +143,8 @@ class HostSession:
         stop_listening = self.events.listen(self.events.wake_for_more)
         self._hosts.add(self)
         try:
-            async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as self._tasks:
+                tasks = self._tasks
                 tasks.start_soon(self._converse, tasks)
                 tasks.start_soon(self._watch_pipe)
                 await self._over.wait()
@@ -171,8 +175,9 @@ class HostSession:
         self._send(self._dialect.opened())
         tasks.start_soon(self._push_events)
         tasks.start_soon(self._answer_waiting)
+        early, self._early = self._early, b""
         try:
-            await self._read(tasks)
+            await self._reader.run(early)
             if self._upgraded:
                 return
             await self._finish()
@@ -181,37 +186,6 @@ class HostSession:
         self._conversed.set()
         self._pipe.close()
 
-    async def _read(self, tasks: TaskGroup) -> None:
-        await self._take_in(self._early, tasks)
-        while not self._upgraded and (data := await self._pipe.receive()):
-            await self._take_in(data, tasks)
-            if self._pipe.pending > HIGH_WATER:
-                await self._pipe.drain()
-
-    async def _take_in(self, data: bytes, tasks: TaskGroup) -> None:
-        """Answer or queue the requests that end in these bytes; a large one must not stay in a variable of `_read`."""
-        replies = bytearray()
-        for incoming in self._dialect.receive(data):
-            if isinstance(incoming, Request) and incoming.oob:
-                replies += self._start_concurrent(incoming, tasks)
-            elif (reply := self._answer_now(incoming)) is not None:
-                replies += reply
-                if self._upgraded:
-                    break
-            else:
-                # What stands before it in the same bytes is answered before anybody waits for it.
-                self._take_to_pipe(replies)
-                await self._queue(incoming)
-            if len(replies) > LOW_WATER:
-                # Long answers to short requests: one read's worth may be thousands of them.
-                self._take_to_pipe(replies)
-                await self._give_way()
-        self._take_to_pipe(replies)
-
-    def _take_to_pipe(self, replies: bytearray) -> None:
-        self._send(bytes(replies))
-        replies.clear()
-
     def _send(self, data: bytes) -> None:
         """Write, unless the host was told that it reads mux from here on."""
         if self._over.is_set():
@@ -219,12 +193,6 @@ class HostSession:
         self._pipe.write(data)
         if self._upgraded:
             self._over.set()
-
-    async def _give_way(self) -> None:
-        """Let the other tasks run, and the host read."""
-        await anyio.lowlevel.checkpoint()
-        if self._pipe.pending > HIGH_WATER:
-            await self._pipe.drain()
 
     async def _finish(self) -> None:
         """A host that shut only its sending side still gets its replies."""
@@ -235,6 +203,8 @@ class HostSession:
 
     def _answer_now(self, incoming: Incoming) -> bytes | None:
         """The reply to what needs no task, b"" when it comes later; None when it needs one, or is not the next."""
+        if isinstance(incoming, Request) and incoming.oob:
+            return self._start_concurrent(incoming)
         if self._waiting or self._answering:
             return None
         if isinstance(incoming, Answered):
@@ -294,7 +264,7 @@ class HostSession:
             self._answering = False
             self._queue_changed.notify()
 
-    def _start_concurrent(self, request: Request, tasks: TaskGroup) -> bytes:
+    def _start_concurrent(self, request: Request) -> bytes:
         """The reply to a concurrent request, or b"" when it comes later."""
         if request.command == UPGRADE:
             return self._dialect.error(request, GENERIC_ERROR, f"The command {UPGRADE} does not support OOB")
@@ -308,7 +278,7 @@ class HostSession:
             return reply
         self._concurrent += 1
         if reply is None:
-            tasks.start_soon(self._answer_concurrent, request)
+            self._tasks.start_soon(self._answer_concurrent, request)
         return b""
 
     async def _answer_concurrent(self, request: Request) -> None:

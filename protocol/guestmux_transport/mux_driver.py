@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final
 
 from guestmux_protocol.mux import RESET, Frame, Multiplexer, MuxError, Reset
 from guestmux_transport.edge import edge_poller
+from guestmux_transport.faults import FaultsGoTo
 from guestmux_transport.flag import Flag
 from guestmux_transport.pipe import Pipe
 from guestmux_transport.pipe_errors import PipeClosed
@@ -110,7 +110,7 @@ class MuxDriver:
 
     def readable(self) -> None:
         """The pipe may be read; for the pipe."""
-        with _FaultsGoTo(self._over):
+        with FaultsGoTo(self._over):
             self._receive_some()
 
     def writable(self) -> None:
@@ -218,20 +218,3 @@ class MuxDriver:
         if self._is_held and not mux.congested:
             self._is_held = False
             self._loop.call_soon(self.readable)
-
-
-class _FaultsGoTo:
-    """Hands what is raised in the block to whoever awaits a future: the caller is the loop, and could only log it."""
-
-    def __init__(self, future: asyncio.Future[MuxEnd]) -> None:
-        self._future = future
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if error is None or self._future.done():
-            return False
-        self._future.set_exception(error)
-        return True
