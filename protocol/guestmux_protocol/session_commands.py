@@ -115,7 +115,8 @@ class Launched(Data, frozen=True):
     """How an application was started."""
 
     by: Annotated[
-        Literal["dbus", "gio", "gtk-launch"], doc("Who started it: the session bus, or which program.")
+        Literal["dbus", "gio", "gtk-launch", "xdg-open"],
+        doc("Who started it: the session bus, or which program."),
     ]
 
 

@@ -216,6 +216,17 @@ async def test_launch_focus_and_close(cli: Cli, standin: StandInGuest) -> None:
     }
     assert await cli("apps", "close", "foot", "--pid", "12") == (exits.OK, "", "")
     assert (await standin.until_asked("session-close-app")).arguments["pid"] == 12
+    assert await cli("apps", "close", "foot", "--json") == (exits.OK, '{"windows": 1}\n', "")
+
+
+async def test_launch_a_uri_alone(cli: Cli, standin: StandInGuest) -> None:
+    standin.commands["session-launch"] = lambda _: {"by": "xdg-open"}
+    said = (exits.OK, '{"by": "xdg-open"}\n', "")
+    assert await cli("apps", "launch", "https://example.org/", "--json") == said
+    asked = await standin.until_asked("session-launch")
+    assert asked.arguments == {"uris": ["https://example.org/"], "session": "active"}
+    status, _, message = await cli("apps", "launch", "https://example.org/", "file:///a")
+    assert (status, "several URIs need an application" in message) == (exits.USAGE, True)
 
 
 async def test_the_library(displays: StandInGuest, guest: guestmux.Guest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,9 @@ from guestmux_protocol.installed_commands import InstalledApp, InstalledApps
 from guestmux_protocol.session_commands import RunningApp, RunningApps
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How a URI begins; no desktop file's id has a colon."""
 
 _TRUNCATED = "there are more than are told"
 
@@ -96,20 +100,35 @@ def installed(
         examples(
             "guestmux apps launch org.gnome.TextEditor file:///home/alice/notes.txt",
             "guestmux apps launch -s user:bob xterm",
+            "guestmux apps launch file:///home/alice/notes.txt   # with what alice opens such files with",
         ),
     ),
 )
-@click.argument("app")
+@click.argument("app", metavar="APP|URI")
 @click.argument("uris", nargs=-1, metavar="[URI]...")
 @_where
+@as_json
 @connecting
 def launch(
-    app: str, uris: tuple[str, ...], session: str, wait_agent: float | None, timeout: float | None
+    app: str,
+    uris: tuple[str, ...],
+    session: str,
+    wait_agent: float | None,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
-    """Start an installed application, as a click in the menu would; with URIs it opens these."""
+    """Start an installed application, as a click in the menu would; with URIs it opens these.
+
+    A URI alone is opened with what the user has chosen for it. With --json it tells who started it.
+    """
+    which, opened = (None, [app, *uris]) if _URI.match(app) else (app, [*uris])
+    if which is None and uris:
+        raise click.UsageError("several URIs need an application that opens them")
 
     async def work(guest: Guest) -> None:
-        await guest.launch(app, uris, session=session, wait=wait_agent, timeout=timeout)
+        done = await guest.launch(which, opened, session=session, wait=wait_agent, timeout=timeout)
+        if as_json:
+            say_json(done)
 
     talk(work)
 
@@ -132,12 +151,20 @@ def focus(app: str, pid: int | None, session: str, wait_agent: float | None, tim
 @click.argument("app")
 @_pid
 @_where
+@as_json
 @connecting
-def close(app: str, pid: int | None, session: str, wait_agent: float | None, timeout: float | None) -> None:
-    """Ask an application to close all of its windows; it may ask the user back, and stay."""
+def close(
+    app: str, pid: int | None, session: str, wait_agent: float | None, timeout: float | None, as_json: bool
+) -> None:
+    """Ask an application to close all of its windows; it may ask the user back, and stay.
+
+    With --json it tells how many windows were asked.
+    """
 
     async def work(guest: Guest) -> None:
-        await guest.close_app(app, pid=pid, session=session, wait=wait_agent, timeout=timeout)
+        asked = await guest.close_app(app, pid=pid, session=session, wait=wait_agent, timeout=timeout)
+        if as_json:
+            say_json(asked)
 
     talk(work)
 

@@ -75,9 +75,9 @@ class Launcher:
         for uri in uris:
             if not _URI.fullmatch(uri):
                 raise CommandError(f"'{uri[:100]}' is no URI; a file's is file:///path")
-        environment = await self._surroundings.environment(None)
         if not app_id:
-            return await self._open(uris, environment)
+            return await self._open(uris)
+        environment = await self._surroundings.environment(None)
         return await self._launched(await self._found(app_id, environment), uris, environment)
 
     async def open_uri(self, uri: str) -> Literal["gio", "xdg-open"]:
@@ -95,7 +95,9 @@ class Launcher:
             return "xdg-open"
         raise CommandError("neither gio (GLib's tools) nor xdg-open is installed in the guest")
 
-    async def open_with(self, app_id: str, uri: str, scheme: str) -> Literal["dbus", "gio", "gtk-launch"]:
+    async def open_with(
+        self, app_id: str, uri: str, scheme: str
+    ) -> Literal["dbus", "gio", "gtk-launch", "xdg-open"]:
         """Open a URI with an application that says it is for such URIs; gives who started it.
 
         Raises:
@@ -121,13 +123,10 @@ class Launcher:
             return await self._activate(entry, uris)
         return await self._start(entry, uris, environment)
 
-    async def _open(self, uris: list[str], environment: dict[str, str]) -> Launched:
+    async def _open(self, uris: list[str]) -> Launched:
         if len(uris) != 1:
             raise CommandError("name an application, or exactly one URI to open")
-        if _tool("gio", environment) is None:
-            raise CommandError("gio is not installed in the guest (GLib's tools); name an application")
-        await self._run(["gio", "open", *uris], "uri-handler", environment)
-        return Launched(by="gio")
+        return Launched(by=await self.open_uri(uris[0]))
 
     async def _activate(self, entry: DesktopEntry, uris: list[str]) -> Launched:
         """Desktop Entry Specification, "D-Bus Activation"."""

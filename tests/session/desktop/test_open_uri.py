@@ -45,6 +45,9 @@ class Scene:
     async def open(self, uri: str, **arguments: Any) -> Any:
         return await self._agent.call("session-open-uri", uri=uri, **arguments)
 
+    async def launch(self, *uris: str) -> Any:
+        return await self._agent.call("session-launch", uris=uris)
+
     async def cancel(self, call_id: int) -> None:
         await self._agent.manager.cancel(await self._agent.manager.agent(), call_id)
 
@@ -115,6 +118,18 @@ async def test_without_a_portal_a_program_does(scene: Scene, programs: StubProgr
     assert await scene.open("mailto:alice@example.org") == {"by": program, "confirmed": True}
     arguments = "open " if program == "gio" else ""
     assert programs.calls() == [f"{program} {arguments}mailto:alice@example.org"]
+
+
+@pytest.mark.parametrize("program", ["gio", "xdg-open"])
+async def test_a_uri_is_launched_by_the_desktops_program(
+    scene: Scene, programs: StubPrograms, program: str
+) -> None:
+    programs.add(program)
+    assert await scene.launch("ssh://example.org/") == {"by": program}
+    arguments = "open " if program == "gio" else ""
+    assert programs.calls() == [f"{program} {arguments}ssh://example.org/"]
+    with pytest.raises(CallError, match="exactly one URI"):
+        await scene.launch("ssh://example.org/", "ssh://example.com/")
 
 
 async def test_a_portal_that_opens_no_uris(
