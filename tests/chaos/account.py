@@ -14,17 +14,24 @@ AROUND_SECONDS = 3.0
 SHOWN = 12
 """Findings that are told in full: the first is the one that counts."""
 
+LAST_DEEDS = 60
+"""Deeds that are shown where nobody knows when it went wrong: all of a short round."""
+
 
 def tell_findings(findings: Sequence[Finding], diary: Sequence[Deed]) -> str:
-    """What is wrong, with what was done around that time."""
+    """What is wrong, with what was done around that time; the first line says it in short."""
     begin = diary[0].time if diary else 0.0
-    lines = [f"{len(findings)} findings"]
+    first, _, _ = findings[0].text.partition("\n")
+    lines = [f"{len(findings)} findings, the first: {findings[0].host or 'eventd'}: {first}"]
     for finding in findings[:SHOWN]:
         when = f" at {finding.time - begin:.2f} s" if finding.time else ""
         lines.append(f"{finding.host or 'eventd'}{when}: {finding.text}")
         lines += [f"    {deed.time - begin:.2f} s: {deed.what}" for deed in _around(finding, diary)]
     if len(findings) > SHOWN:
         lines.append(f"and {len(findings) - SHOWN} more")
+    if not all(finding.time for finding in findings):
+        lines.append("what was done:")
+        lines += [f"    {deed.time - begin:.2f} s: {deed.what}" for deed in diary[-LAST_DEEDS:]]
     return "\n".join(lines)
 
 

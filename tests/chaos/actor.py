@@ -52,11 +52,15 @@ class Actor:
         """Have eventd seen to know all that has happened; None: it was not, in this time.
 
         logind tells things in order, and eventd works them off in order: the last is a token. There are two, since the
-        first may be seen by an eventd that is in the middle of reading everything anew.
+        first may be seen by an eventd that is in the middle of reading everything anew; and two more where something
+        broke in between, so that it may be about to do that again.
         """
         with anyio.move_on_after(seconds):
-            await self._token()
-            sight = await self._token()
+            breaks = -1
+            while breaks != len(self._ledger.breaks):
+                breaks = len(self._ledger.breaks)
+                await self._token()
+                sight = await self._token()
             self._ledger.synced(sight.epoch, sight.seq)
             return sight
         return None

@@ -11,6 +11,13 @@ from signal import Signals
 
 ROOT = Path(__file__).parents[2]
 
+END_SECONDS = 120.0
+"""For a process to end: eventd takes some seconds by itself, and the machine may do much else."""
+
+
+class Stuck(AssertionError):
+    """Something that must come did not."""
+
 
 class Child:
     """A Python module as a process.
@@ -72,9 +79,16 @@ class Child:
         if self._process is not None and self.pid:
             self._process.send_signal(number)
 
-    def end(self, number: Signals, seconds: float = 20.0) -> None:
-        """End it with a signal and wait until it is gone. Raises subprocess.TimeoutExpired."""
+    def end(self, number: Signals) -> None:
+        """End it with a signal and wait until it is gone.
+
+        Raises:
+            Stuck: it goes on.
+        """
         self.wanted = False
         self.send(number)
-        if self._process is not None:
-            self._process.wait(seconds)
+        try:
+            if self._process is not None:
+                self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Stuck(f"{self.name} does not end by {number.name} within {END_SECONDS:g} s") from None

@@ -10,18 +10,19 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.chaos.account import tell_findings, tell_hearing
+from tests.chaos.child import Child, Stuck
 from tests.chaos.hearing import Finding, Hearing
 from tests.chaos.monkey import Deed
 from tests.chaos.referee import judge
 from tests.chaos.vitals_check import check_log, check_vitals
 from tests.chaos.witness import Sight
-from tests.chaos.world import JOURNAL_BYTES, Stuck, World, world
+from tests.chaos.world import JOURNAL_BYTES, World, world
 
 MEMORY = 96 << 20
 """Resident bytes of eventd: Python has 30 MiB, the largest ring 25, and hosts and agents a few each."""
 
 LOG_LINES = 15
-"""Of eventd's log, when it is stuck."""
+"""Of each log that is shown when something is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Result:
 
     Attributes:
         summary: in some lines, for people.
-        account: what is wrong; empty where all is well.
+        account: what is wrong, which its first line says in short; empty where all is well.
     """
 
     summary: str
@@ -57,7 +58,7 @@ async def play(directory: Path, seconds: float, seed: int, rate: int) -> Result:
         for child in made.children:
             child.end(signal.SIGKILL)
         if stuck:
-            return Result("stuck", tell_findings(stuck, made.monkey.diary))
+            return Result(f"stuck after {took:.0f} s", tell_findings(stuck, made.monkey.diary))
         verdict = judge(made.case())
         findings = [
             *verdict.findings,
@@ -103,9 +104,13 @@ def _tell_deeds(diary: Sequence[Deed]) -> str:
 
 
 def _tell_stuck(made: World, error: BaseException) -> str:
-    last = "\n".join(made.eventd.log.splitlines()[-LOG_LINES:])
-    deeds = "\n".join(f"    {deed.what}" for deed in made.monkey.diary[-LOG_LINES:])
-    return f"{error}\nlast deeds:\n{deeds}\neventd's log ends:\n{last}"
+    ended = [child for child in made.children if child is not made.eventd and child.wanted and not child.pid]
+    return "\n".join([str(error), *map(_tell_log, [made.eventd, *ended])])
+
+
+def _tell_log(child: Child) -> str:
+    last = "\n".join(f"    {line}" for line in child.log.splitlines()[-LOG_LINES:])
+    return f"{child.name} {'lives' if child.pid else 'is dead'}; its log ends:\n{last}"
 
 
 def _leaves(group: BaseExceptionGroup[Stuck]) -> list[BaseException]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from guestmux_eventd.login_source import LOCKER_PATIENCE
 from tests.chaos.hearing import Hearing, Place
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.records import Said
@@ -13,9 +14,6 @@ from tests.chaos.stored import Tails
 
 HASTE = 0.05
 """Seconds by which an event may be older than what it tells of, by two readings of one clock."""
-
-POWER_SECONDS = 5.0
-"""In which a sleep or a resume is told: it waits for slow hosts to hear what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class SessionCheck:
         """Complain of all that does not fit."""
         told = [each for place, said in sorted(self.hearing.said.items()) if (each := _told(place, said))]
         self._check_power([each for each in told if each.key[0] == "power"])
-        told = [each for each in told if each.key[0] != "power"]
+        told = [each for each in told if each.key[0] != "power" and not self._is_unconfirmed(each)]
         for stretch in self._stretches(told):
             if stretch.whole:
                 self._check_whole(stretch)
@@ -219,36 +217,45 @@ class SessionCheck:
         if wrong:
             self._standing.learn(truth)
 
+    def _is_unconfirmed(self, event: Told) -> bool:
+        """Whether it says that a session does not lock that was asked to: an eventd that was stopped may say so."""
+        if event.said.name != "SESSION_LOCK" or event.said.data.get("confirmed") is not False:
+            return False
+        begin = event.said.at - LOCKER_PATIENCE + HASTE
+        if not any(
+            (each.key, each.value, each.time <= begin) == (event.key, True, True)
+            for each in self.ledger.changes
+        ):
+            self._complain(event, "it was not asked to, so long before")
+        return True
+
     def _check_power(self, told: list[Told]) -> None:
         """Each sleep and each resume once and in order, as far as eventd has seen them."""
-        changes = [change for change in self.ledger.changes if change.key[0] == "power"]
+        changes = [(at, each) for at, each in enumerate(self.ledger.changes) if each.key[0] == "power"]
         # From the end: what was not told leaves no later one without its event.
         while told:
             event = told.pop()
-            while changes and not _tells(event, changes[-1]):
-                self._miss(changes.pop())
+            while changes and not _tells(event, changes[-1][1]):
+                self._miss(*changes.pop())
             if changes:
                 changes.pop()
             else:
                 self._complain(event, "and nothing of the kind happened")
-        for change in changes:
-            self._miss(change)
+        for placed in changes:
+            self._miss(*placed)
 
-    def _miss(self, change: Change) -> None:
-        if not self._excused(change):
+    def _miss(self, at: int, change: Change) -> None:
+        if not self._excused(at):
             self.hearing.complain(f"nothing was said of {change}", change.time)
 
-    def _excused(self, change: Change) -> bool:
-        begin, end = change.time - HASTE, change.time + POWER_SECONDS
-        if any(begin <= when <= end for when in self.ledger.breaks):
+    def _excused(self, at: int) -> bool:
+        """Whether something broke, or was lost, between the moments at which eventd knew all before and after it."""
+        before = [sync for sync in self.ledger.syncs if sync.changes <= at]
+        after = [sync for sync in self.ledger.syncs if sync.changes > at]
+        if not before or not after or before[-1].breaks != after[0].breaks:
             return True
-        syncs = [sync for sync in self.ledger.syncs if sync.time < begin]
-        if any(when <= begin and (not syncs or syncs[-1].time < when) for when in self.ledger.breaks):
-            # Nobody has seen yet that it is up again.
-            return True
-        after = [sync for sync in self.ledger.syncs if sync.time > end]
-        since = (self.ranks[syncs[-1].epoch], syncs[-1].seq) if syncs else (-1, 0)
-        upto = (self.ranks[after[0].epoch], after[0].seq) if after else (len(self.ranks), 0)
+        since = self.ranks[before[-1].epoch], before[-1].seq
+        upto = self.ranks[after[0].epoch], after[0].seq
         return self.hearing.broken(since, upto) or since < self.hearing.begin
 
     def _check_time(self, change: Change, event: Told) -> None:

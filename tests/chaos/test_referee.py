@@ -12,12 +12,13 @@ import pytest
 from guestmux_eventd.told import ToldSession
 from tests.chaos.claims import Emitted
 from tests.chaos.gaps import Causes
-from tests.chaos.hearing import Finding
+from tests.chaos.hearing import Finding, Listener
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.overload import MAX_GROWTH, growth
 from tests.chaos.records import Claims, Connected, Lost, Record, Said, encode, read_last, take_up
 from tests.chaos.referee import Case, judge
 from tests.chaos.round import rate_of
+from tests.chaos.sessions import SessionCheck
 from tests.chaos.stored import Stored, Tails
 from tests.chaos.story import check_story
 from tests.chaos.vitals import Vital
@@ -251,6 +252,57 @@ def test_a_story_that_is_none_is_found(events: list[Said]) -> None:
 
 def test_a_crash_gap_needs_a_crash(judged: Callable[..., list[Finding]]) -> None:
     assert judged(GOOD, crashes=0) != []
+
+
+def power(epoch: str, seq: int, name: str, at: float) -> Said:
+    return Said(at, epoch, seq, name, {}, at)
+
+
+def check_power(*records: Record, breaks: int = 0) -> list[Finding]:
+    """Judge what was told of a sleep at 1 s and the resume at 1.2 s, where so often something broke meanwhile."""
+    changes = [Change(1.0, ("power", "awake"), False), Change(1.2, ("power", "awake"), True)]
+    ledger = Ledger(changes, {}, [Sync(0.9, A, 1, 0, {}, 4), Sync(9.0, A, 9, 2, {}, 4 + breaks)])
+    hearing = Listener("sparing", {A: 0}, whole=False).follow([Connected(0.5, A, 1, A, 1), *records])
+    SessionCheck(hearing, ledger, {A: 0}, Tails()).run()
+    return hearing.findings
+
+
+ASLEEP, AWAKE = power(A, 2, "POWER_SLEEP", 1.1), power(A, 3, "POWER_RESUME", 1.3)
+
+
+def test_a_sleep_and_a_resume_are_told_once() -> None:
+    assert check_power(ASLEEP, AWAKE) == []
+    late = msgspec.structs.replace(AWAKE, at=8.0)
+    assert check_power(ASLEEP, late) == []
+
+
+@pytest.mark.parametrize(
+    "records", [[ASLEEP], [AWAKE], [], [ASLEEP, AWAKE, power(A, 4, "POWER_RESUME", 1.4)]]
+)
+def test_a_sleep_that_is_told_wrongly_is_found(records: list[Record]) -> None:
+    assert check_power(*records) != []
+
+
+def test_a_sleep_need_not_be_told_that_eventd_may_not_have_seen() -> None:
+    assert check_power(ASLEEP, breaks=2) == []
+    assert check_power(ASLEEP, AWAKE, power(A, 4, "POWER_SLEEP", 1.4), breaks=2) != []
+
+
+@pytest.mark.parametrize(("at", "may_be"), [(3.1, True), (1.2, False)])
+def test_a_lock_may_be_told_as_unconfirmed_where_nothing_is_heard_for_long(at: float, may_be: bool) -> None:
+    lock, home = Change(1.0, ("c1", "locked"), True), truth(HOME)
+    syncs = [Sync(0.9, A, 1, 1, home, 0), Sync(9.0, A, 9, 2, {**home, ("c1", "locked"): True}, 0)]
+    hearing = Listener("sparing", {A: 0}, whole=False).follow(
+        [
+            Connected(0.5, A, 0, A, 0),
+            said(A, 1, "SESSION_LOGIN", "c1", 0.8),
+            said(A, 2, "SESSION_LOCK", "c1", at, confirmed=False),
+            said(A, 3, "SESSION_LOCK", "c1", at, confirmed=True),
+        ]
+    )
+    home_came = Change(0.7, ("c1", "alive"), True, "home")
+    SessionCheck(hearing, Ledger([home_came, lock], {}, syncs), {A: 0}, Tails()).run()
+    assert (hearing.findings == []) == may_be
 
 
 def test_the_rate_is_that_of_the_time_in_which_eventd_lived() -> None:

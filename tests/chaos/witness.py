@@ -26,6 +26,7 @@ class Sight:
         epoch: its run.
         seq: its latest event.
         truth: what it knew of sessions, as the ledger has it.
+        agents: how many were registered.
     """
 
     asked: float
@@ -33,6 +34,7 @@ class Sight:
     epoch: str
     seq: int
     truth: dict[Key, Value]
+    agents: int = 0
 
 
 class Witness:
@@ -83,8 +85,10 @@ class Witness:
             await anyio.sleep(ASK_SECONDS)
 
     def _saw(self, asked: float, reply: dict[str, Any]) -> None:
-        truth = _truth(reply["snapshot"]["sessions"])
-        self.sights.append(Sight(asked, time.time(), reply["epoch"], reply["seq"], truth))
+        sessions = reply["snapshot"]["sessions"]
+        agents = sum(len(session["agents"]) for session in sessions)
+        sight = Sight(asked, time.time(), reply["epoch"], reply["seq"], _truth(sessions), agents)
+        self.sights.append(sight)
         if reply["epoch"] not in self.epochs:
             self.epochs.append(reply["epoch"])
         self._seen.set()

@@ -14,7 +14,7 @@ from random import Random
 import anyio
 
 from tests.chaos.actor import Actor
-from tests.chaos.child import Child
+from tests.chaos.child import Child, Stuck
 from tests.chaos.claims import Emitted, read_emitted
 from tests.chaos.gaps import Causes
 from tests.chaos.ledger import Ledger
@@ -39,15 +39,11 @@ RINGS = [2_048, 8_192, 32_768]
 JOURNAL_BYTES = 64 << 20
 """As by default."""
 
-UP_SECONDS = 30.0
-"""For everything to come up, or to be in step again, on a machine that does much else."""
+UP_SECONDS = 120.0
+"""For everything to come up, or to be in step again: a second or two, more on a machine that does much else."""
 
-QUIET_SECONDS = 60.0
-"""For hosts to catch up with what they missed."""
-
-
-class Stuck(AssertionError):
-    """Something that must come did not."""
+QUIET_SECONDS = 120.0
+"""For a host that catches up with what it missed to come further, and for eventd to see that all agents are gone."""
 
 
 @dataclass(slots=True)
@@ -174,25 +170,30 @@ class World:
         return sight
 
     async def _quiet(self) -> None:
-        """Wait until nothing happens any more."""
-        before = await self.witness.next()
-        while True:
-            await anyio.sleep(0.5)
-            now = await self.witness.next()
-            if (now.epoch, now.seq) == (before.epoch, before.seq):
-                return
-            before = now
+        """Wait until nothing happens any more: eventd has worked off what agents sent, and seen them go."""
+        with anyio.move_on_after(QUIET_SECONDS):
+            before = await self.witness.next()
+            while True:
+                await anyio.sleep(0.5)
+                now = await self.witness.next()
+                if now.agents == 0 and (now.epoch, now.seq) == (before.epoch, before.seq):
+                    return
+                before = now
+        last = self.witness.sights[-1]
+        raise Stuck(f"{last.agents} agents, which are dead, and event {last.seq} after {QUIET_SECONDS:g} s")
 
     async def _heard(self, name: str, seq: int) -> None:
         """Wait until a host has heard everything."""
         record, until = None, time.monotonic() + QUIET_SECONDS
         while time.monotonic() < until:
-            record = read_last(self.record_of(name))
+            before, record = record, read_last(self.record_of(name))
+            if record != before:
+                until = time.monotonic() + QUIET_SECONDS
             at = position_after(record) if record is not None else ("", -1)
             if at[0] == self.witness.epochs[-1] and at[1] >= seq:
                 return
             await anyio.sleep(0.1)
-        raise Stuck(f"host '{name}' is at {record}, not at {seq}, after {QUIET_SECONDS:g} s")
+        raise Stuck(f"host '{name}' is at {record}, not at {seq}, and no further in {QUIET_SECONDS:g} s")
 
     def case(self) -> Case:
         """What the referee is to judge, when all is at rest."""
