@@ -49,6 +49,15 @@ async def test_text_for_a_program(agent: DesktopAgent, clipboards: Clipboards) -
     assert await clipboards.paste("xsel", "--output", "--clipboard") == "grüße".encode()
 
 
+async def test_text_for_a_program_that_knows_no_unicode(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await agent.call("session-clipboard-set", text="grüße")
+    for kind in ("STRING", "TEXT"):
+        assert await clipboards.paste(*XCLIP, "-o", "-noutf8", "-t", kind) == "grüße".encode("latin-1")
+    await agent.call("session-clipboard-set", text="日本")
+    assert await clipboards.paste(*XCLIP, "-o", "-t", "TEXT") == "日本".encode()
+    assert b"STRING" not in (await clipboards.paste(*XCLIP, "-o", "-t", "TARGETS")).splitlines()
+
+
 async def test_text_of_a_program_that_knows_no_unicode(agent: DesktopAgent, clipboards: Clipboards) -> None:
     await clipboards.offer("grüße".encode("latin-1"), *XCLIP, "-noutf8", "-t", "STRING")
     assert (await agent.call("session-clipboard-get"))["text"] == "grüße"

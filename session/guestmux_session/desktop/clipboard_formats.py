@@ -10,6 +10,12 @@ from guestmux_protocol.clipboard_commands import MAX_FORMAT, MAX_FORMATS, TEXT
 LATIN_1 = "STRING"
 """X11's old text: ISO 8859-1 (ICCCM § 2.6.2). All other texts are read as UTF-8."""
 
+MAX_CONVERTED = 1024 * 1024
+"""Bytes of a text that is offered in ISO 8859-1 as well: programs that take nothing else get no books."""
+
+ANY_TEXT = "TEXT"
+"""Text in the encoding that its owner likes best, which the answer's type names."""
+
 TEXTS = ("UTF8_STRING", "text/plain;charset=utf-8", TEXT, LATIN_1)
 """Names under which programs offer text, best first."""
 
@@ -18,7 +24,7 @@ _NOT_CONTENT = frozenset(
         *("TARGETS", "MULTIPLE", "TIMESTAMP", "LENGTH", "SAVE_TARGETS"),
         *("DELETE", "INSERT_SELECTION", "INSERT_PROPERTY"),
         # Text in encodings that the answer names; who offers these offers UTF8_STRING, too.
-        *("TEXT", "COMPOUND_TEXT"),
+        *(ANY_TEXT, "COMPOUND_TEXT"),
     }
 )
 """Targets that are questions about a selection (ICCCM § 2.6.2), or orders."""
@@ -93,6 +99,18 @@ def is_text(untrusted_format: str) -> bool:
 def names_of(content: Content) -> Sequence[str]:
     """Under which names a content is offered to programs."""
     return TEXTS[:-1] if content.format == TEXT else (content.format,)
+
+
+def as_latin_1(text: bytes) -> bytes | None:
+    """A text in UTF-8 for programs of before Unicode; None: it has letters that they have not, or is no text."""
+    if text.isascii():
+        return text
+    if len(text) > MAX_CONVERTED:
+        return None
+    try:
+        return text.decode().encode("latin-1")
+    except UnicodeError:
+        return None
 
 
 def from_program(name: str, data: bytes) -> bytes:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from guestmux_protocol.clipboard_commands import TEXT
 from guestmux_session.desktop import x11_selection_wire as wire
 from guestmux_session.desktop import x11_wire as x11
-from guestmux_session.desktop.clipboard_formats import Content, names_of
+from guestmux_session.desktop.clipboard_formats import ANY_TEXT, LATIN_1, TEXTS, Content, as_latin_1, names_of
 from guestmux_session.desktop.clipboard_source import wait_until
 from guestmux_session.desktop.errors import DisplayUnavailable
 from guestmux_session.desktop.x11_connection import X11Connection
@@ -36,6 +37,7 @@ class _Transfer:
     requestor: int
     property: int
     kind: int
+    data: bytes
     sent: int = 0
 
 
@@ -55,7 +57,7 @@ class X11Selection:
         self._content = content
         self._window = connection.new_id()
         self._time = wire.CURRENT_TIME
-        self._targets: list[int] = []
+        self._given: dict[int, tuple[int, bytes]] = {}
         self._transfers: dict[tuple[int, int], _Transfer] = {}
         self._atoms: dict[str, int] = {}
         self._over = Pulse()
@@ -130,7 +132,19 @@ class X11Selection:
         for name in names_of(self._content):
             # Not kept by the connection: hosts may name any.
             reply = await self._connection.ask(x11.intern_atom(name, only_if_exists=False))
-            self._targets.append(x11.atom_of(reply))
+            self._given[x11.atom_of(reply)] = x11.atom_of(reply), self._content.data
+        if self._content.format == TEXT:
+            await self._offer_old_text(self._content.data)
+
+    async def _offer_old_text(self, text: bytes) -> None:
+        """As programs of before Unicode ask for it."""
+        atoms = await self._connection.atoms(TEXTS[0], LATIN_1, ANY_TEXT)
+        latin_1 = as_latin_1(text)
+        if latin_1 is None:
+            self._given[atoms[ANY_TEXT]] = atoms[TEXTS[0]], text
+            return
+        for name in (LATIN_1, ANY_TEXT):
+            self._given[atoms[name]] = atoms[LATIN_1], latin_1
 
     async def _learn_time(self) -> None:
         """The server's time, which a change of a property tells (ICCCM § 2.1)."""
@@ -156,18 +170,22 @@ class X11Selection:
 
     def _give(self, asked: wire.Asked, place: int) -> bool:
         if asked.target == self._atoms["TARGETS"]:
-            listed = [self._atoms["TARGETS"], self._atoms["TIMESTAMP"], *self._targets]
+            listed = [self._atoms["TARGETS"], self._atoms["TIMESTAMP"], *self._given]
             value = b"".join(atom.to_bytes(4, "little") for atom in listed)
             self._put(asked.requestor, place, wire.ATOM, 32, value)
         elif asked.target == self._atoms["TIMESTAMP"]:
             self._put(asked.requestor, place, wire.INTEGER, 32, self._time.to_bytes(4, "little"))
-        elif asked.target not in self._targets:
+        elif asked.target not in self._given:
             return False
-        elif len(self._content.data) <= PIECE_BYTES:
-            self._put(asked.requestor, place, asked.target, 8, self._content.data)
         else:
-            self._begin(_Transfer(asked.requestor, place, asked.target))
+            self._give_content(asked.requestor, place, *self._given[asked.target])
         return True
+
+    def _give_content(self, requestor: int, place: int, kind: int, data: bytes) -> None:
+        if len(data) <= PIECE_BYTES:
+            self._put(requestor, place, kind, 8, data)
+        else:
+            self._begin(_Transfer(requestor, place, kind, data))
 
     def _put(self, window: int, name: int, kind: int, bits: int, value: bytes | memoryview) -> None:
         self._connection.tell(wire.change_property(window, name, kind, bits, value))
@@ -180,7 +198,7 @@ class X11Selection:
         self._transfers[key] = transfer
         mask = x11.PROPERTY_CHANGE_MASK | wire.STRUCTURE_NOTIFY_MASK
         self._connection.tell(x11.select_events(transfer.requestor, mask))
-        size = len(self._content.data).to_bytes(4, "little")
+        size = len(transfer.data).to_bytes(4, "little")
         self._put(*key, self._atoms["INCR"], 32, size)
 
     def _on_property(self, event: bytes) -> None:
@@ -191,7 +209,7 @@ class X11Selection:
         transfer = self._transfers.get((window, name))
         if transfer is None or event[16] != _DELETED:
             return
-        piece = memoryview(self._content.data)[transfer.sent : transfer.sent + PIECE_BYTES]
+        piece = memoryview(transfer.data)[transfer.sent : transfer.sent + PIECE_BYTES]
         transfer.sent += len(piece)
         self._put(window, name, transfer.kind, 8, piece)
         if not piece:
