@@ -151,17 +151,18 @@ def booted(layers: Sequence[Path]) -> Iterator[Container]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{name}-")))
         cgroups = stack.enter_context(own_cgroups(name))
-        notifications = stack.enter_context(_notify_socket(folder / "notify"))
         options = ["--boot", "--console=pipe", "--notify-ready=yes", "--private-network"]
         command = nspawn(name, layers, None, folder, options, cgroups)
         console = folder / "console"
         environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify")}
-        with console.open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-            )
-        stack.callback(_reap, process)
-        leader = _wait_ready(process, notifications, console)
+        # Closed once it is up: systemd goes on to tell of its jobs, and would stand still when nobody reads that.
+        with _notify_socket(folder / "notify") as notifications:
+            with console.open("wb") as log:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                )
+            stack.callback(_reap, process)
+            leader = _wait_ready(process, notifications, console)
         container = Container(name, process, leader, console)
         stack.callback(container.kill)
         yield container

@@ -10,6 +10,9 @@ from tests.guest.system import LOGIND, GuestError
 
 pytestmark = pytest.mark.guest
 
+MORE_THAN_QUEUES_HOLD = 15
+"""Reloads, of two messages by sd_notify each: two sockets for 10 each (`max_dgram_qlen`) are between."""
+
 
 def test_boots_whole(guest: Guest) -> None:
     assert guest.systemctl("is-system-running", "--wait") == "running"
@@ -71,6 +74,12 @@ def test_processes_are_in_the_session_they_should_be(
 def test_command_that_fails(guest: Guest) -> None:
     with pytest.raises(GuestError, match="status 3"):
         guest.run("exit 3")
+
+
+@pytest.mark.timeout(120)
+def test_systemd_may_tell_its_manager_as_much_as_it_likes(guest: Guest) -> None:
+    for _ in range(MORE_THAN_QUEUES_HOLD):
+        guest.systemctl("daemon-reload")
 
 
 def test_switches_itself_off(own_guest: Guest) -> None:
