@@ -269,6 +269,8 @@ class Routing(Data, frozen=True, kw_only=True):
 
 def take_routing(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split arguments into those for eventd (session, wait, timeout) and those for the agent."""
-    names = Routing.__struct_encode_fields__
-    routing = {name: arguments[name] for name in names if name in arguments}
-    return routing, {name: value for name, value in arguments.items() if name not in routing}
+    routing, own = {}, arguments.copy()
+    for name in Routing.__struct_encode_fields__:
+        if name in own:
+            routing[name] = own.pop(name)
+    return routing, own

@@ -202,6 +202,8 @@ def _member(value: Mapping[str, Any], name: str, kind: type) -> Any:
 def _with_id(body: bytes, request_id: Id) -> bytes:
     if request_id is UNSET:
         return body + b"}\n"
+    if type(request_id) is int:
+        return b'%b, "id": %d}\n' % (body, request_id)
     return body + b', "id": ' + encode(request_id) + b"}\n"
 
 

@@ -139,12 +139,14 @@ def _validate_object(kind: Object, value: Any, name: str) -> None:
     if type(value) is not dict:
         raise _wrong_type(name, "object")
     prefix = f"{name}." if name else ""
+    found = 0
     for member in kind.members:
         if member.name in value:
+            found += 1
             validate(member.type, value[member.name], prefix + member.name)
         elif member.required:
             raise InvalidParameter(f"Parameter '{prefix}{member.name}' is missing")
-    if kind.open or not value:
+    if kind.open or found == len(value):
         return
     known = {member.name for member in kind.members}
     for stranger in value:
