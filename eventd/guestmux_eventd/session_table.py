@@ -191,8 +191,7 @@ class SessionTable:
         else:
             session_id = untrusted_selector
         if session_id not in self._sessions:
-            shown = untrusted_selector[:128]
-            raise SessionNotFound(f"there is no session '{shown}'; guest-get-sessions lists them")
+            raise SessionNotFound(f"{_lack(untrusted_selector)}; guest-get-sessions lists them")
         return session_id
 
     def _enter(self, session: Session) -> None:
@@ -225,6 +224,15 @@ def _is_another(known: Session, session: Session) -> bool:
     """Whether two sessions with the same id are not the same, by what is known of the first."""
     other_user = known.uid not in (NOBODY, session.uid)
     return other_user or known.login_time not in (0.0, session.login_time)
+
+
+def _lack(untrusted_selector: str) -> str:
+    """Why a selector has no session."""
+    if untrusted_selector == "active":
+        return "no session is in the foreground of seat0"
+    if untrusted_selector.startswith("user:"):
+        return f"user '{untrusted_selector.removeprefix('user:')[:128]}' has no session"
+    return f"there is no session '{untrusted_selector[:128]}'"
 
 
 def _put(table: dict[str, Remembered], key: str, value: Remembered) -> None:

@@ -126,6 +126,20 @@ def test_selectors() -> None:
     assert sessions.select("user:alice") == "c4"
 
 
+@pytest.mark.parametrize(
+    ("selector", "lack"),
+    [
+        ("c9", "there is no session 'c9'"),
+        ("active", "no session is in the foreground of seat0"),
+        ("user:carol", "user 'carol' has no session"),
+    ],
+)
+def test_what_is_missing_is_said(selector: str, lack: str) -> None:
+    with pytest.raises(SessionNotFound) as caught:
+        table(ALICE).select(selector)
+    assert str(caught.value) == f"{lack}; guest-get-sessions lists them"
+
+
 @pytest.mark.parametrize("selector", ["c9", "active", "user:carol", "user:", "", "x" * 10_000])
 def test_a_selector_that_fits_nothing_is_refused_in_few_words(selector: str) -> None:
     with pytest.raises(SessionNotFound) as caught:
