@@ -16,11 +16,14 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.logind import Logind
 from tests.support.dbus_daemon import PrivateBus
 
-FIRST_PAUSE = 1.0
-"""Seconds in which everything comes up."""
-
 MAX_PAUSE = 1.6
 """Seconds between two acts, at most; acts themselves take as long again, and overlap."""
+
+HURRY = 0.6
+"""The share of acts that do not wait until all is up again. On a busy machine they leave it no time to be."""
+
+MAX_CALM = 10.0
+"""Seconds for which the others wait for that."""
 
 MAX_DEAD = 1.0
 MAX_STOPPED = 1.0
@@ -63,12 +66,17 @@ class Monkey:
     """The monkey.
 
     Attributes:
+        victims: what it may kill.
+        ledger: is told when eventd may miss something.
+        seed: for what it does.
+        calm: returns when eventd is up and takes agents' events.
         diary: what it did.
     """
 
     victims: Victims
     ledger: Ledger
     seed: int
+    calm: Callable[[], Awaitable[object]]
     diary: list[Deed] = field(default_factory=list)
     _random: Random = field(init=False)
     _held: set[str] = field(init=False, default_factory=set)
@@ -83,12 +91,14 @@ class Monkey:
     async def run(self, seconds: float) -> None:
         """Do it for this long, and mend everything."""
         end = time.monotonic() + seconds
-        await anyio.sleep(FIRST_PAUSE)
         async with anyio.create_task_group() as tasks:
             while time.monotonic() < end:
                 name, deed = self._choose()
                 tasks.start_soon(self._alone, name, deed)
                 await anyio.sleep(self._random.random() * MAX_PAUSE)
+                if self._random.random() > HURRY:
+                    with anyio.move_on_after(MAX_CALM):
+                        await self.calm()
 
     def _choose(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         random, victims = self._random, self.victims

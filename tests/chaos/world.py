@@ -93,9 +93,8 @@ class World:
         }
         self.agents = [self._agent(number, home) for number in range(AGENTS)] + [self._bare_agent(home)]
         moving = [self.hosts["durable"], self.hosts["sparing"], self.hosts["sdk"], self.proxy]
-        self.monkey = Monkey(
-            Victims(self.eventd, self.bus, self.logind, self.agents, moving), self.ledger, self.seed
-        )
+        victims = Victims(self.eventd, self.bus, self.logind, self.agents, moving)
+        self.monkey = Monkey(victims, self.ledger, self.seed, self._flowing)
 
     @property
     def children(self) -> list[Child]:
@@ -113,6 +112,7 @@ class World:
             tasks.start_soon(self.witness.run)
             tasks.start_soon(self.vitals.run)
             await self._begin()
+            await self._all_flowing("agents do not come up")
             async with anyio.create_task_group() as acting:
                 acting.start_soon(self.actor.run)
                 await self.monkey.run(seconds)
@@ -149,6 +149,7 @@ class World:
 
     async def _come_to_rest(self) -> None:
         self._check_alive()
+        await self._all_flowing("agents do not come back, after everything was mended")
         for agent in self.agents:
             agent.end(signal.SIGKILL)
         for name in ("slow", "deaf"):
@@ -168,6 +169,21 @@ class World:
         if sight is None:
             raise Stuck(f"{otherwise}, within {UP_SECONDS:g} s")
         return sight
+
+    async def _all_flowing(self, otherwise: str) -> None:
+        with anyio.move_on_after(UP_SECONDS):
+            await self._flowing(len(self.agents))
+            return
+        raise Stuck(f"{otherwise}, within {UP_SECONDS:g} s: {self.witness.sights[-1]}")
+
+    async def _flowing(self, agents: int = 1) -> None:
+        """Wait until so many agents are registered, and events are taken."""
+        before = await self.witness.next()
+        while True:
+            now = await self.witness.next()
+            if now.agents >= agents and now.epoch == before.epoch and now.seq > before.seq:
+                return
+            before = now
 
     async def _quiet(self) -> None:
         """Wait until nothing happens any more: eventd has worked off what agents sent, and seen them go."""
