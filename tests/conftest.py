@@ -12,8 +12,10 @@ import anyio
 import pytest
 from hypothesis import settings
 
-# A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests of ^C need it.
+# A shell starts what runs in the background with these ignored, and children inherit that: the tests of ^C and ^\\ need
+# them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # Without a deadline for each example: no test depends on how busy the machine is.
 settings.register_profile("guestmux", settings.default, deadline=None)
