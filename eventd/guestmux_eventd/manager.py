@@ -18,6 +18,7 @@ from guestmux_eventd.identity import BACKEND, Identity, Logins, identify, sessio
 from guestmux_eventd.privacy import Privacy
 from guestmux_eventd.refusal import (
     DENIED,
+    INVALID_ARGUMENT,
     NOT_REGISTERED,
     UNSUPPORTED,
     Refusal,
@@ -92,6 +93,7 @@ class Manager:
         self._claims = claims
         self._channels = Channels(agents, self._intake, self._channel_ready, self._channel_lost)
         self._present: set[str] = set()
+        self._refused: dict[str, str] = {}
         self._told: dict[str, object] = {}
 
     def interface(self) -> Interface:
@@ -166,25 +168,30 @@ class Manager:
 
     async def _register(self, call: IncomingCall) -> Results:
         path, untrusted_name, untrusted_properties = call.body
+        self._watch(call.sender)
         try:
             declaration = read_declaration(untrusted_name, untrusted_properties)
-            self._watch(call.sender)
             identity = await identify(self._bus, call.sender)
             session = await session_of(identity, declaration.claim, self._logins)
             self._drop_ended(call.sender, path)
             self._add(self._agent(call.sender, path, declaration, session, identity))
         except Refusal as refusal:
-            logger.warning(
-                "agent '%s' of %s refused: %s",
-                untrusted_name[:64],
-                call.sender,
-                refusal.desc,
-                extra={"guestmux_sender": call.sender, "guestmux_error": refusal.error},
-            )
+            self._log_refusal(call.sender, f"agent '{untrusted_name[:64]}' of {call.sender} refused", refusal)
             raise _answer(refusal) from refusal
         except BusError as error:
             raise _unknown_caller(error) from error
+        self._refused.pop(call.sender, None)
         return session, self._granted(declaration, session)
+
+    def _log_refusal(self, sender: str, what: str, refusal: Refusal) -> None:
+        """Log it once: an agent whose user is in no session, as with lingering, tries again for ever."""
+        text = f"{what}: {refusal.desc}"
+        if self._refused.get(sender) == text:
+            return
+        if sender in self._present:
+            self._refused[sender] = text
+        extra = {"guestmux_sender": sender, "guestmux_error": refusal.error}
+        logger.warning("%s", text, extra=extra)
 
     def _granted(self, declaration: Declaration, session: str) -> dict[str, Variant]:
         withheld, dropped = self._privacy.told(declaration.events, session)
@@ -240,6 +247,7 @@ class Manager:
 
     def _sender_gone(self, sender: str) -> None:
         self._present.discard(sender)
+        self._refused.pop(sender, None)
         for agent in self._agents.of_sender(sender):
             self._drop(agent, "disconnected")
 
@@ -346,6 +354,9 @@ class Manager:
         if self._claims is None:
             raise Refusal(UNSUPPORTED, "nobody listens to claims here")
         self._intake.admit(agents)
+        if len({agent.session for agent in agents}) > 1:
+            text = "agents of several sessions have this connection: claims need one for each session"
+            raise Refusal(INVALID_ARGUMENT, text)
         self._claims.claim(agents[0], untrusted_what, untrusted_claims)
 
 

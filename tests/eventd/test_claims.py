@@ -369,3 +369,19 @@ async def test_who_registers_anew_by_another_name_takes_its_claims_back(
         await agent.manager("Claim", "sa{sb}", "locked", {f"{SAVER}{number}": False})
     await logind.control.set_locked("c1", locked=True)
     assert (await host.event("SESSION_LOCK"))["values"] == {"logind": True, f"{SAVER}2": False}
+
+
+@pytest.mark.anyio
+async def test_agents_of_two_sessions_claim_by_connections_of_their_own(
+    host: RawHost, agent: BareAgent, logind: StandinLogind
+) -> None:
+    await host.subscribe("SESSION_LOCK")
+    await logind.control.login("tester", os.getuid(), id="c2")
+    await agent.register(session=("s", "c1"))
+    agent.path = "/org/example/Other"
+    assert await agent.register("org.example.other", session=("s", "c2")) == "c2"
+    with pytest.raises(CallError, match="agents of several sessions"):
+        await agent.manager("Claim", "sa{sb}", "locked", {SAVER: True})
+    await agent.manager("UnregisterAgent", "o", agent.path)
+    await agent.manager("Claim", "sa{sb}", "locked", {SAVER: True})
+    assert (await host.event("SESSION_LOCK"))["session"] == "c1"

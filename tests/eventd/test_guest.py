@@ -413,6 +413,21 @@ async def test_a_user_of_no_session_is_refused(bus: PrivateBus) -> None:
                 assert await refusal(agent) == "NotInSession"
 
 
+async def test_an_agent_that_tries_again_and_again_is_logged_once(bus: PrivateBus) -> None:
+    async with standin_logind(bus.address) as logind:
+        await logind.control.login("somebody", os.getuid() + 1)
+        with running_eventd(bus.address) as eventd:
+            async with bare_agent(bus.address) as agent:
+                for _ in range(3):
+                    assert await refusal(agent) == "NotInSession"
+                assert await refusal(agent, name="org.example.other") == "NotInSession"
+                assert await refusal(agent) == "NotInSession"
+            async with bare_agent(bus.address) as another:
+                assert await refusal(another) == "NotInSession"
+            assert eventd.log.count("agent 'org.example.bare' of :") == 3
+            assert eventd.log.count("agent 'org.example.other' of :") == 1
+
+
 async def test_another_users_session_is_not_to_be_claimed(agent: BareAgent, logind: StandinLogind) -> None:
     theirs = await logind.control.login("bob", 1001)
     assert await refusal(agent, session=("s", theirs)) == "NotInSession"
