@@ -15,8 +15,8 @@ MAX_SESSIONS = 8
 PAUSE = 0.03
 """Seconds between two acts, at most."""
 
-SLEEPS = 0.01
-"""The share of acts that is the machine's: it sleeps, and wakes up."""
+SLEEPS = 0.02
+"""The share of acts that is the machine's: it sleeps, and wakes up, or is to shut down."""
 
 SYNC_SECONDS = 1.0
 """For eventd to be seen to know all; while something is dead it does not, and people go on."""
@@ -75,7 +75,7 @@ class Actor:
     async def _act(self) -> None:
         others = [session for session in self._logind.sessions if session != self._home]
         if self._random.random() < SLEEPS:
-            await self._logind.sleep()
+            await self._random.choice([self._logind.sleep, self._logind.shut_down])()
         elif not others:
             self._login("")
         else:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 Key = tuple[str, str]
-"""What may change: (session, "alive" | "locked" | "idle"), (seat, "foreground") or ("power", "awake")."""
+"""What may change: (session, "alive" | "locked" | "idle"), (seat, "foreground") or ("power", "awake" | "on")."""
 
 Value = bool | str
 

@@ -125,21 +125,34 @@ class Logind:
 
     async def sleep(self) -> None:
         """The machine sleeps and wakes up."""
-        if (server := self._server) is None:
-            return
-        for awake, act in ((False, self._suspend), (True, self._resume)):
-            # Not its state, but that it was told: a sleep that nobody was told of changes nothing.
-            self.ledger.changes.append(Change(time.time(), ("power", "awake"), awake))
-            try:
-                await act(server)
-            except BusError:
-                self.ledger.broke()
+        if (server := self._server) is not None:
+            self._note_power("awake", False)
+            await self._announce(server, "sleep")
+            self._note_power("awake", True)
+            self._end_announced(server)
 
-    async def _suspend(self, server: LoginServer) -> None:
-        await server.inhibitors.announce("sleep")
+    async def shut_down(self) -> None:
+        """The machine is to shut down, and that is called off: of which hosts are not told."""
+        if (server := self._server) is not None:
+            self._note_power("on", False)
+            await self._announce(server, "shutdown")
+            self._end_announced(server)
 
-    async def _resume(self, server: LoginServer) -> None:
-        server.inhibitors.end()
+    def _note_power(self, what: str, value: bool) -> None:
+        # Not its state, but that it was told: a sleep that nobody was told of changes nothing.
+        self.ledger.changes.append(Change(time.time(), ("power", what), value))
+
+    async def _announce(self, server: LoginServer, what: str) -> None:
+        try:
+            await server.inhibitors.announce(what)
+        except BusError:
+            self.ledger.broke()
+
+    def _end_announced(self, server: LoginServer) -> None:
+        try:
+            server.inhibitors.end()
+        except BusError:
+            self.ledger.broke()
 
     def _note_seat(self) -> None:
         active = self._logins.seats["seat0"].active

@@ -25,7 +25,7 @@ ALLOWED = frozenset(
             "SESSION_UNLOCK",
             "SESSION_IDLE",
         ),
-        *("AGENT_REGISTERED", "AGENT_GONE", "POWER_SLEEP", "POWER_RESUME"),
+        *("AGENT_REGISTERED", "AGENT_GONE", "POWER_SLEEP", "POWER_RESUME", "POWER_SHUTDOWN"),
         # The machine that the test runs on is not the test's.
         *("NETWORK_CHANGED", "PACKAGES_CHANGED", "TIME_CHANGED"),
     }

@@ -230,7 +230,7 @@ class SessionCheck:
         return True
 
     def _check_power(self, told: list[Told]) -> None:
-        """Each sleep and each resume once and in order, as far as eventd has seen them."""
+        """Each sleep, resume and shutdown once and in order, as far as eventd has seen them."""
         changes = [(at, each) for at, each in enumerate(self.ledger.changes) if each.key[0] == "power"]
         # From the end: what was not told leaves no later one without its event.
         while told:
@@ -297,6 +297,7 @@ def change_of(said: Said) -> tuple[Key, Value] | None:
         "SESSION_ACTIVE": ((data.get("seat", ""), "foreground"), session),
         "POWER_SLEEP": (("power", "awake"), False),
         "POWER_RESUME": (("power", "awake"), True),
+        "POWER_SHUTDOWN": (("power", "on"), False),
     }
     return changes.get(said.name)
 
@@ -307,7 +308,7 @@ def _says(change: Change, event: Told, flashes: set[str]) -> bool:
 
 
 def _tells(event: Told, change: Change) -> bool:
-    return event.value == change.value and event.said.at >= change.time - HASTE
+    return (event.key, event.value) == (change.key, change.value) and event.said.at >= change.time - HASTE
 
 
 def _by_key(placed: Sequence[Placed]) -> dict[Key, list[Placed]]:

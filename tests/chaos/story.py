@@ -25,7 +25,11 @@ class Story:
             yield from self._take_agent(said)
         change = change_of(said)
         # Who was in the foreground for a moment is not known to anybody; a lock that nobody confirmed is told again.
-        if change is None or change[0][1] in ("foreground", "awake") or said.data.get("confirmed") is False:
+        if (
+            change is None
+            or change[0][1] in ("foreground", "awake", "on")
+            or said.data.get("confirmed") is False
+        ):
             return
         key, value = change
         if self.standing.get(key, False) == value:

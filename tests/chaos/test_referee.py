@@ -259,25 +259,35 @@ def power(epoch: str, seq: int, name: str, at: float) -> Said:
 
 
 def check_power(*records: Record, breaks: int = 0) -> list[Finding]:
-    """Judge what was told of a sleep at 1 s and the resume at 1.2 s, where so often something broke meanwhile."""
-    changes = [Change(1.0, ("power", "awake"), False), Change(1.2, ("power", "awake"), True)]
-    ledger = Ledger(changes, {}, [Sync(0.9, A, 1, 0, {}, 4), Sync(9.0, A, 9, 2, {}, 4 + breaks)])
+    """Judge what was told of a sleep, the resume and a shutdown, where so often something broke meanwhile."""
+    awake, on = ("power", "awake"), ("power", "on")
+    changes = [Change(1.0, awake, False), Change(1.2, awake, True), Change(1.4, on, False)]
+    ledger = Ledger(changes, {}, [Sync(0.9, A, 1, 0, {}, 4), Sync(9.0, A, 9, 3, {}, 4 + breaks)])
     hearing = Listener("sparing", {A: 0}, whole=False).follow([Connected(0.5, A, 1, A, 1), *records])
     SessionCheck(hearing, ledger, {A: 0}, Tails()).run()
     return hearing.findings
 
 
 ASLEEP, AWAKE = power(A, 2, "POWER_SLEEP", 1.1), power(A, 3, "POWER_RESUME", 1.3)
+ENDING = power(A, 4, "POWER_SHUTDOWN", 1.5)
 
 
-def test_a_sleep_and_a_resume_are_told_once() -> None:
-    assert check_power(ASLEEP, AWAKE) == []
-    late = msgspec.structs.replace(AWAKE, at=8.0)
-    assert check_power(ASLEEP, late) == []
+def test_a_sleep_a_resume_and_a_shutdown_are_told_once() -> None:
+    assert check_power(ASLEEP, AWAKE, ENDING) == []
+    late = msgspec.structs.replace(AWAKE, at=8.0), msgspec.structs.replace(ENDING, at=8.1)
+    assert check_power(ASLEEP, *late) == []
 
 
 @pytest.mark.parametrize(
-    "records", [[ASLEEP], [AWAKE], [], [ASLEEP, AWAKE, power(A, 4, "POWER_RESUME", 1.4)]]
+    "records",
+    [
+        [],
+        [ASLEEP, AWAKE],
+        [ASLEEP, ENDING],
+        [AWAKE, ENDING],
+        [ASLEEP, power(A, 3, "POWER_SHUTDOWN", 1.5), power(A, 4, "POWER_RESUME", 1.5)],
+        [ASLEEP, AWAKE, ENDING, power(A, 5, "POWER_RESUME", 1.6)],
+    ],
 )
 def test_a_sleep_that_is_told_wrongly_is_found(records: list[Record]) -> None:
     assert check_power(*records) != []
