@@ -125,7 +125,10 @@ class AgentCalls(Calling):
             timeout: seconds until the guest has to begin.
         """
         asked = {"name": name, "lines": lines, "follow": follow}
-        return await self.stream("agent-logs", asked, session=session, wait=wait, timeout=timeout)
+        stream = await self.stream("agent-logs", asked, session=session, wait=wait, timeout=timeout)
+        # There is nothing to send: without this the end would be one given up, in the guest's audit as well.
+        await stream.send_eof()
+        return stream
 
 
 async def _send(bundle: Bundle, stream: GuestStream, watcher: CopyWatcher) -> None:

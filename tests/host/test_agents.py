@@ -224,6 +224,10 @@ async def test_logs(standin: StandInGuest) -> None:
     assert (status, out) == (exits.OK, "one\ntwö\n\\x1b[2Jthr\n")
     asked = standin.opened["agent-logs"][0].request.arguments
     assert asked == {"name": NAME, "lines": 7, "follow": False, "session": "c2"}
+    # It was not given up, which the guest's audit would tell as a failure.
+    closed = standin.opened["agent-logs"][0].closed
+    assert closed is not None
+    assert closed.failure is None
 
 
 @streams
