@@ -38,7 +38,7 @@ def test_proxmox_pings_executes_and_asks_on_connections_of_their_own(server: Qga
     assert proxmox(server, "guest-ping") == {"return": {}}
     arguments = {"path": "echo", "arg": ["hello"], "capture-output": True}
     pid = proxmox(server, "guest-exec", **arguments)["return"]["pid"]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (status := proxmox(server, "guest-exec-status", pid=pid)["return"])["exited"]:
         assert time.monotonic() < deadline
     assert status == {"exited": True, "exitcode": 0, "out-data": "aGVsbG8K", "out-truncated": False}

@@ -25,7 +25,7 @@ def finished(host: Client, **arguments: Any) -> dict[str, Any]:
     """The status of a program that ended."""
     pid = host.value("guest-exec", **arguments)["pid"]
     assert pid > 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (status := host.value("guest-exec-status", pid=pid))["exited"]:
         assert time.monotonic() < deadline
     assert isinstance(status, dict)

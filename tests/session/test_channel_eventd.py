@@ -202,7 +202,7 @@ async def test_an_eventd_that_is_killed_is_found_again_with_a_channel(
         async with running(clock):
             await clock.until_registered()
             eventd.process.send_signal(signal.SIGKILL)
-            eventd.process.wait(10)
+            eventd.process.wait(60)
             await clock.is_released.wait()
             with pytest.raises((Disconnected, NotRegistered)):
                 await clock.ticked(Tick(count=1))

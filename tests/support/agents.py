@@ -17,7 +17,7 @@ from tests.support.qemu_ga import QEMU_GA, REPLY_TIMEOUT
 STOCK = [str(QEMU_GA)]
 OURS = [sys.executable, "-X", "dev", "-W", "error", "-m", "guestmux_qga"]
 
-START_PATIENCE = 20.0
+START_PATIENCE = 60.0
 """Seconds that a process may take to listen; Python with all its checks takes half of one."""
 
 
@@ -130,7 +130,7 @@ class AgentProcess:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 def run_agent(
@@ -139,5 +139,5 @@ def run_agent(
     """Run one that ends by itself."""
     environment = {**os.environ, "QGA_CONF": conf}
     return subprocess.run(
-        [*program, *options], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [*program, *options], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

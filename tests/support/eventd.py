@@ -81,7 +81,7 @@ class Eventd:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log_path.open("ab") as log:
             self._notify.unlink(missing_ok=True)
             ready.bind(str(self._notify))
-            ready.settimeout(20)
+            ready.settimeout(60)
             environment = {
                 **os.environ,
                 "NOTIFY_SOCKET": str(self._notify),
@@ -94,7 +94,7 @@ class Eventd:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stop it; returns the exit status."""
         self.process.send_signal(how)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def close_hosts(self) -> None:
         """Close every host's end that a test left open."""

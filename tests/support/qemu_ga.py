@@ -14,7 +14,7 @@ from typing import Any
 
 QEMU_GA = shutil.which("qemu-ga", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 
-REPLY_TIMEOUT = 10.0
+REPLY_TIMEOUT = 60.0
 """Seconds that an answer may take; qemu-ga gives one in a fraction of a millisecond."""
 
 

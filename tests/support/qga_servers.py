@@ -78,7 +78,7 @@ def _system_agent(bus: str, directory: Path) -> Iterator[None]:
         try:
             yield
             process.terminate()
-            assert process.wait(10) == 0, (directory / "log").read_text()
+            assert process.wait(60) == 0, (directory / "log").read_text()
         finally:
             process.kill()
             process.wait()

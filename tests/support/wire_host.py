@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 """Time that the guest has for its next word, unless told."""
 
 
