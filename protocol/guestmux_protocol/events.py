@@ -304,7 +304,10 @@ class ClipboardChanged(Data, frozen=True, kw_only=True):
     ] = UNSET
     sizes: Annotated[
         dict[str, int] | UnsetType,
-        doc("Bytes by format, where they are known: of what was set through the agent."),
+        doc(
+            "Bytes by format, where they are known: of what was set through the agent; of other programs' text,"
+            " HTML and PNG where session-agent.toml has it so."
+        ),
     ] = UNSET
     truncated: Annotated[bool, doc("There are more formats than are told.")] = False
 

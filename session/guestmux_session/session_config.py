@@ -36,6 +36,7 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     Args:
         clipboard: when hosts may have and set what is in the clipboard: while the session is unlocked and in the
             foreground, always, or never.
+        clipboard_sizes: whether programs are asked for what they have put into the clipboard, to tell how large it is.
         uri_schemes: of which URIs hosts may have opened by session-open-uri.
         idle_seconds: without input after which a session is idle, where the desktop does not tell logind.
         pushed_agents: which agents hosts may install for users: what a key in agent-signers signed, any, or none.
@@ -43,6 +44,7 @@ class SessionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """
 
     clipboard: ClipboardPolicy = "active"
+    clipboard_sizes: bool = False
     uri_schemes: tuple[UriScheme, ...] = ("http", "https", "mailto")
     idle_seconds: IdleSeconds = 300
     pushed_agents: PushPolicy = "signed"

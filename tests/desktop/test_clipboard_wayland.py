@@ -77,6 +77,20 @@ async def test_changes_are_told(agent: DesktopAgent, clipboards: Clipboards) -> 
     assert told["selection"] == "primary"
 
 
+async def test_sizes_of_what_programs_have_copied_where_they_are_wanted(
+    wayland: Sway,
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_into(monkeypatch, wayland.environment)
+    async with desktop_agent(system_bus, session_bus, clipboard_sizes=True) as agent:
+        await agent.clipboard_watched()
+        clipboards = Clipboards(wayland, Path(wayland.environment["XDG_RUNTIME_DIR"]), agent)
+        clipboards.start(BIG, "wl-copy", "--foreground", "--type", "image/png")
+        await agent.until_told("CLIPBOARD_CHANGED", sizes={"image/png": len(BIG)})
+
+
 async def test_a_compositor_that_crashes_and_comes_back(
     agent: DesktopAgent, clipboards: Clipboards, wayland: Sway
 ) -> None:

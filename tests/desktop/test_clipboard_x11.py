@@ -125,6 +125,31 @@ async def test_changes_are_told(agent: DesktopAgent, clipboards: Clipboards) -> 
     assert told == {"selection": "clipboard", "formats": []}
 
 
+async def test_sizes_of_what_programs_have_copied_where_they_are_wanted(
+    bare_x: XServer,
+    system_bus: PrivateBus,
+    session_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    put_into(monkeypatch, bare_x.environment)
+    async with desktop_agent(system_bus, session_bus, clipboard_sizes=True) as agent:
+        await agent.clipboard_watched()
+        clipboards = Clipboards(bare_x, tmp_path, agent)
+        # Nobody else asks xclip meanwhile, which answers one at a time.
+        clipboards.start(BIG, *XCLIP, "-t", "image/png")
+        await agent.until_told("CLIPBOARD_CHANGED", sizes={"image/png": len(BIG)})
+        clipboards.start("größer".encode("latin-1"), *XCLIP, "-noutf8", "-t", "STRING")
+        await agent.until_told("CLIPBOARD_CHANGED", selection="clipboard", sizes={"text/plain": 8})
+        clipboards.start(b"x", *XCLIP, "-t", "a/b")
+        told = await agent.until_told("CLIPBOARD_CHANGED", formats=["a/b"])
+        assert "sizes" not in told
+        await agent.logind.control.set_locked("c2", locked=True)
+        clipboards.start(b"<b>", *XCLIP, "-t", "text/html")
+        told = await agent.until_told("CLIPBOARD_CHANGED", formats=["text/html"])
+        assert "sizes" not in told
+
+
 @pytest.mark.parametrize("command", ["list", "get", "set", "clear"])
 async def test_only_for_who_sits_in_front_of_it(agent: DesktopAgent, command: str) -> None:
     arguments: dict[str, Any] = {"text": "x"} if command == "set" else {}

@@ -44,11 +44,12 @@ class Clipboards:
         self, data: bytes, *command: str, kind: str = "text/plain", selection: str = "clipboard"
     ) -> subprocess.Popen[bytes]:
         """Have a program put its standard input into a clipboard, and wait until it is there."""
-        program = self._start(data, *command)
+        program = self.start(data, *command)
         await self.until_there(kind, selection=selection)
         return program
 
-    def _start(self, data: bytes, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, data: bytes, *command: str) -> subprocess.Popen[bytes]:
+        """Have a program put its standard input into a clipboard."""
         file = self._directory / "content"
         file.write_bytes(data)
         file.chmod(0o644)

@@ -129,11 +129,17 @@ async def desktop_agent(
     *,
     titles: bool = False,
     clipboard: ClipboardPolicy = "active",
+    clipboard_sizes: bool = False,
     idle_seconds: int = 300,
     uri_schemes: tuple[str, ...] = (),
 ) -> AsyncIterator[DesktopAgent]:
     """Run the agent for as long as the block lasts, in the session that this process's variables describe."""
-    config = SessionConfig(clipboard=clipboard, idle_seconds=idle_seconds, uri_schemes=uri_schemes)
+    config = SessionConfig(
+        clipboard=clipboard,
+        clipboard_sizes=clipboard_sizes,
+        idle_seconds=idle_seconds,
+        uri_schemes=uri_schemes,
+    )
     agent = SessionAgent(bus=system_bus.address, session_bus=session_bus.address, config=config)
     async with standin_logind(system_bus.address) as logind, standin_manager(system_bus.address) as manager:
         if not titles:

@@ -12,6 +12,7 @@ from guestmux_protocol.events import ClipboardChanged
 from guestmux_session.backoff import Backoff
 from guestmux_session.desktop.clipboard_formats import Offered
 from guestmux_session.desktop.clipboard_guard import ClipboardGuard
+from guestmux_session.desktop.clipboard_sizes import ClipboardSizes
 from guestmux_session.desktop.clipboard_source import SELECTIONS, ClipboardSource, NotOffered, OwnerFailed
 from guestmux_session.desktop.clipboard_sources import ClipboardSources
 from guestmux_session.desktop.errors import DisplayError
@@ -37,15 +38,22 @@ class ClipboardWatch:
         sources: where the clipboards are.
         contents: what the agent has put into them.
         guard: says whether changes may be told.
+        sizes: measures what programs have put into them.
     """
 
     def __init__(
-        self, host: EventHost, sources: ClipboardSources, contents: HeldContents, guard: ClipboardGuard
+        self,
+        host: EventHost,
+        sources: ClipboardSources,
+        contents: HeldContents,
+        guard: ClipboardGuard,
+        sizes: ClipboardSizes,
     ) -> None:
         self._host = host
         self._sources = sources
         self._contents = contents
         self._guard = guard
+        self._sizes = sizes
         self._trouble = News(logger, "clipboard")
 
     async def run(self) -> None:
@@ -90,7 +98,8 @@ class ClipboardWatch:
             await changed.wait_beyond(seen)
             seen = changed.count
             try:
-                await self._tell(selection, await self._offered(source, selection))
+                offered = await self._offered(source, selection)
+                await self._tell(selection, offered, await self._measured(source, selection, offered))
             except (DisplayError, Disconnected, NotRegistered):
                 # The next connection, or registration, tells of what comes then.
                 return
@@ -103,11 +112,17 @@ class ClipboardWatch:
         except (OwnerFailed, NotOffered):
             return None
 
-    async def _tell(self, selection: Selection, offered: Offered | None) -> None:
+    async def _measured(
+        self, source: ClipboardSource, selection: Selection, offered: Offered | None
+    ) -> dict[str, int]:
+        known = self._contents.sizes(selection)
+        return known if known or offered is None else await self._sizes.measure(source, selection, offered)
+
+    async def _tell(self, selection: Selection, offered: Offered | None, sizes: dict[str, int]) -> None:
         data = ClipboardChanged(
             selection=selection,
             formats=UNSET if offered is None else offered.formats,
-            sizes=self._contents.sizes(selection) or UNSET,
+            sizes=sizes or UNSET,
             truncated=offered is not None and offered.truncated,
         )
         await tell(self._host, EVENT, data, self._trouble)

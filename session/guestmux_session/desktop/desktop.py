@@ -11,6 +11,7 @@ from guestmux_session.desktop.app_watch import AppWatch
 from guestmux_session.desktop.apps import Apps
 from guestmux_session.desktop.clipboard import Clipboard
 from guestmux_session.desktop.clipboard_guard import ClipboardGuard
+from guestmux_session.desktop.clipboard_sizes import ClipboardSizes
 from guestmux_session.desktop.clipboard_sources import ClipboardSources
 from guestmux_session.desktop.clipboard_watch import ClipboardWatch
 from guestmux_session.desktop.desktop_entries import DesktopEntries
@@ -78,7 +79,8 @@ class DesktopProviders:
         self._contents = HeldContents(clipboards)
         guard = ClipboardGuard(host, self.presence.savers, config.clipboard)
         self.clipboard = Clipboard(clipboards, self._contents, guard)
-        self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard)
+        sizes = ClipboardSizes(guard, wanted=config.clipboard_sizes)
+        self._clipboard_watch = ClipboardWatch(host, clipboards, self._contents, guard, sizes)
         outputs = OutputSources(self.displays, self.manager)
         self.outputs = Outputs(outputs)
         self._output_watch = OutputWatch(host, outputs)
