@@ -70,8 +70,13 @@ class MutterIdle:
                     # Somebody may have come back before it was there.
                     away = await self._idle_milliseconds() >= milliseconds
                     if not away:
+                        self._remove(active_watch)
+                        fired.forget(active_watch)
                         continue
                 await fired.wait_for(active_watch if away else idle_watch)
+                if away:
+                    # It fires once, and is none any more.
+                    fired.forget(active_watch)
                 away = not away
 
     async def idle_for(self) -> float | None:
@@ -85,6 +90,9 @@ class MutterIdle:
         watch = await self._ask(member, signature, body)
         fired.watches.add(watch)
         return watch
+
+    def _remove(self, watch: int, bus: Bus | None = None) -> None:
+        (bus or self._bus).tell(NAME, PATH, NAME, "RemoveWatch", "u", [watch])
 
     async def _ask(self, member: str, signature: str = "", body: Sequence[Any] = ()) -> int:
         try:
@@ -119,14 +127,14 @@ class MutterIdle:
                 bus.remove_signal_handler(handle)
             for watch in fired.watches:
                 with suppress(BusError):
-                    bus.tell(NAME, PATH, NAME, "RemoveWatch", "u", [watch])
+                    self._remove(watch, bus)
 
 
 class _Fired:
     """Which of the watches have fired.
 
     Attributes:
-        watches: those that were added.
+        watches: those that were added, and are still to fire.
     """
 
     def __init__(self) -> None:
@@ -143,6 +151,11 @@ class _Fired:
             if self._over:
                 raise DisplayLost(self._over)
             await self._changed.wait()
+        self._fired.discard(watch)
+
+    def forget(self, watch: int) -> None:
+        """It is no watch of ours any more: a user comes and goes for weeks."""
+        self.watches.discard(watch)
         self._fired.discard(watch)
 
     def on_watch(self, signal: Signal) -> None:

@@ -131,6 +131,7 @@ class StandinMutter:
     Attributes:
         idle: milliseconds since the last input.
         watches: those that were added, and not removed, by what they wait for.
+        removed: those that it was to remove.
         nonsense: it answers with text.
     """
 
@@ -138,6 +139,7 @@ class StandinMutter:
         self.bus = bus
         self.idle = 0
         self.watches: dict[int, str] = {}
+        self.removed: list[int] = []
         self.nonsense = False
         self._known: list[str] = []
         self._number = 0
@@ -176,6 +178,7 @@ class StandinMutter:
         return ("what?" if self.nonsense else self._number,)
 
     def _remove(self, call: IncomingCall) -> Results:
+        self.removed.append(call.body[0])
         self.watches.pop(call.body[0], None)
         self._wake()
         return ()
@@ -235,6 +238,8 @@ async def test_mutter_tells_of_it(session_bus: PrivateBus) -> None:
                 await told.until(False, True, False, True)
                 await mutter.until_watched("idle 300000", "active")
             await mutter.until_watched()
+            # Of the one that had fired there is nothing left to remove.
+            assert sorted(mutter.removed) == [1, 3]
 
 
 async def test_a_user_who_was_away_before_and_comes_back_at_once(session_bus: PrivateBus) -> None:
@@ -252,6 +257,9 @@ async def test_a_user_who_was_away_before_and_comes_back_at_once(session_bus: Pr
             # Back before the watch for that was there: it fires at the next input alone.
             mutter.fire("idle 300000")
             await told.until(False, True, False)
+            await mutter.until_watched("idle 300000")
+        await mutter.until_watched()
+        assert len(mutter.removed) == len(set(mutter.removed)) == 4
 
 
 async def test_mutter_ends(session_bus: PrivateBus) -> None:
