@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,9 @@ MAX_FILES = 4096
 
 MAX_DEPTH = 8
 """Folders one below the other: menus have two or three."""
+
+MAX_ENTRIES = 65_536
+"""Entries of a folder, and of those below it, that are looked at: the largest of distributions have some thousands."""
 
 MAX_FILE_BYTES = 256 * 1024
 """Bytes of one: those with all translations have some 50 KiB."""
@@ -85,12 +89,31 @@ def desktop_files(folders: Iterable[Path], wanted: Collection[str]) -> Iterator[
 
 def _paths(folder: Path) -> Iterator[Path]:
     """The files that are called so. Of a folder that cannot be read, or has gone meanwhile, there are none."""
-    above = len(folder.parts)
-    for there, below, names in os.walk(folder):
-        path = Path(there)
-        if len(path.parts) - above >= MAX_DEPTH:
-            below.clear()
-        yield from (path / name for name in names if name.endswith(SUFFIX))
+    left, room = [(str(folder), 0)], MAX_ENTRIES
+    while left:
+        there, depth = left.pop()
+        # One by one: a list of what is in a folder is as long as its user likes.
+        for entry in _entries(there):
+            room -= 1
+            if room < 0:
+                return
+            if _is_folder(entry):
+                if depth < MAX_DEPTH and not entry.is_symlink():
+                    left.append((entry.path, depth + 1))
+            elif entry.name.endswith(SUFFIX):
+                yield Path(entry.path)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:

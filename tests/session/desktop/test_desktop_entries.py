@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guestmux_session.desktop import desktop_entries
+from guestmux_session.desktop import desktop_entries, desktop_file
 from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.desktop_file import MAX_DEPTH, folders_of, read_text
 
@@ -126,6 +126,20 @@ async def test_folders_without_end(tmp_path: Path) -> None:
     put(tmp_path, "/".join(["f"] * (MAX_DEPTH + 1)) + "/c.desktop", EDITOR)
     (tmp_path / "applications" / "loop").symlink_to(".")
     assert repr(await read(DesktopEntries(), tmp_path)) == "<DesktopEntries 2>"
+
+
+async def test_a_folder_with_files_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desktop_file, "MAX_ENTRIES", 20)
+    for number in range(15):
+        put(tmp_path, f"{number}.desktop", EDITOR)
+        put(tmp_path, f"{number}.other", "")
+    # A link to itself is none that can be followed.
+    (tmp_path / "applications" / "itself").symlink_to("itself")
+    entries = await read(DesktopEntries(), tmp_path)
+    found = [number for number in range(15) if entries.get(str(number))]
+    assert 0 < len(found) < 15
+    monkeypatch.setattr(desktop_file, "MAX_ENTRIES", 31)
+    assert repr(await read(DesktopEntries(), tmp_path)) == "<DesktopEntries 15>"
 
 
 async def test_a_folder_that_has_gone_while_it_is_read(
