@@ -18,8 +18,9 @@ PAUSE = 0.03
 SLEEPS = 0.02
 """The share of acts that is the machine's: it sleeps, and wakes up, or is to shut down."""
 
-SYNC_SECONDS = 1.0
-"""For eventd to be seen to know all; while something is dead it does not, and people go on."""
+SYNC_SECONDS = (0.3, 1.0, 5.0)
+"""For eventd to be seen to know all. While something is dead it does not, and people go on; on a busy machine it takes
+seconds."""
 
 
 class Actor:
@@ -46,7 +47,7 @@ class Actor:
             for _ in range(self._random.randint(1, 12)):
                 await self._act()
                 await anyio.sleep(self._random.random() * PAUSE)
-            await self.sync(SYNC_SECONDS)
+            await self.sync(self._random.choice(SYNC_SECONDS))
 
     async def sync(self, seconds: float) -> Sight | None:
         """Have eventd seen to know all that has happened; None: it was not, in this time.
