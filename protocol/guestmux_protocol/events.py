@@ -122,7 +122,13 @@ class AgentRegistered(Data, frozen=True, kw_only=True):
     version: str
     user: str
     uid: int
-    commands: list[str]
+    commands: Annotated[
+        list[str],
+        doc(
+            "Those that can be called now. An agent that serves streams is told of once more as soon as it has the"
+            " channel for them, with these commands as well."
+        ),
+    ]
 
 
 @event(EVENTS, "AGENT_GONE")
