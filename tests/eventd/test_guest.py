@@ -138,7 +138,7 @@ async def test_a_logind_that_restarts_is_read_anew(
     bus: PrivateBus, logind: StandinLogind, host: RawHost
 ) -> None:
     await host.subscribe("SESSION_*")
-    os.kill(logind.pid, signal.SIGTERM)
+    await logind.kill(signal.SIGTERM)
     async with standin_logind(bus.address) as second:
         other = await second.control.login("carol", 1002)
         await host.event("SESSION_LOGOUT")

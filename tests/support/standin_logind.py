@@ -1,5 +1,7 @@
 """The stand-in for logind as a process on a private bus, and a connection that tells it what happens."""
 
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +30,12 @@ class StandinLogind:
     control: StandinControl
     bus: Bus
     pid: int
+
+    async def kill(self, number: signal.Signals) -> None:
+        """End it by a signal, and wait until it is gone: its name is free then."""
+        os.kill(self.pid, number)
+        while Path(f"/proc/{self.pid}").exists():  # noqa: ASYNC110 - nothing else tells
+            await anyio.sleep(0.01)
 
 
 PROGRAM = Path(__file__).with_name("standin_logind_process.py")

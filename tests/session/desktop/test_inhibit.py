@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -161,7 +160,7 @@ async def test_they_are_bounded(agent: DesktopAgent) -> None:
 
 
 async def test_where_nothing_does_it(agent: DesktopAgent, system_bus: PrivateBus) -> None:
-    os.kill(agent.logind.pid, signal.SIGKILL)
+    await agent.logind.kill(signal.SIGKILL)
     with pytest.raises(
         CallError, match=r"nothing here keeps the session from going idle: .*is on the session bus"
     ):
