@@ -97,7 +97,7 @@ async def test_what_is_started_has_a_scope_of_its_own(
         ({"app_id": "no-such"}, "no application 'no-such' is installed"),
         ({}, "name an application, or exactly one URI"),
         ({"uris": ["--help"]}, "is no URI"),
-        ({"uris": ["no-such-scheme-of-ours:x"]}, "could not start"),
+        ({"uris": ["no-such-scheme-of-ours:x"]}, "could not open 'no-such-scheme-of-ours:x'"),
     ],
 )
 async def test_what_cannot_be_started(

@@ -29,6 +29,9 @@ _APPLICATION = "org.freedesktop.Application"
 _NOWHERE = Streams(subprocess.DEVNULL, subprocess.DEVNULL, subprocess.DEVNULL)
 """What a launcher writes, the application would write to as well, for as long as it lives."""
 
+_HANDLER = "uri-handler"
+"""Stands in a scope's name for an application that nobody knows before it runs."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -88,10 +91,10 @@ class Launcher:
         """
         environment = await self._surroundings.environment(None)
         if _tool("gio", environment):
-            await self._run(["gio", "open", uri], "uri-handler", environment)
+            await self._run(["gio", "open", uri], _HANDLER, environment)
             return "gio"
         if _tool("xdg-open", environment):
-            await self._run(["xdg-open", uri], "uri-handler", environment)
+            await self._run(["xdg-open", uri], _HANDLER, environment)
             return "xdg-open"
         raise CommandError("neither gio (GLib's tools) nor xdg-open is installed in the guest")
 
@@ -167,7 +170,14 @@ class Launcher:
         if not ended.is_set():
             logger.info("%s has not ended after %.0f s", name, LAUNCH_TIMEOUT)
         elif child.exitcode != 0:
-            raise CommandError(f"{name} could not start '{app_id[:100]}': exit status {child.exitcode}")
+            raise CommandError(f"{_undone(name, app_id, arguments)}: exit status {child.exitcode}")
+
+
+def _undone(name: str, app_id: str, arguments: list[str]) -> str:
+    if app_id == _HANDLER:
+        uri = arguments[-1][:100]
+        return f"{name} could not open '{uri}'; the session may have no application for it"
+    return f"{name} could not start '{app_id[:100]}'"
 
 
 def _tool(name: str, environment: Mapping[str, str]) -> str | None:
