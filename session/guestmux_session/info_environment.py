@@ -1,10 +1,10 @@
-"""session-get-info: the user, the desktop and the environment, from this process and logind."""
+"""session-get-info: the user, the desktop and the environment, from the session's variables and logind."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 from guestmux_protocol.session_commands import SESSION, SessionGetInfo, SessionInfo
@@ -41,15 +41,26 @@ _WITH_WINDOWS: dict[str, DisplayServer] = {"x11": "x11", "wayland": "wayland"}
 
 
 class InfoEnvironment(Provider):
-    """Tells what the session is like. Lacks nothing anywhere."""
+    """Tells what the session is like. Lacks nothing anywhere.
+
+    Args:
+        host: the agent.
+        environment: gives the session's variables; the agent's own are older than the desktop where the user's systemd
+            started it.
+    """
 
     name = "info-environment"
+
+    def __init__(self, host: ProviderHost, environment: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+        super().__init__(host)
+        self._environment = environment
 
     @command_of(SESSION["session-get-info"])
     async def info(self, _arguments: SessionGetInfo) -> SessionInfo:
         """Tell all of it."""
         user = account(os.getuid())
         session_type, desktop = await from_logind(self._host)
+        environment = await self._environment()
         await self._host.look()
         return SessionInfo(
             session=self._host.session,
@@ -57,9 +68,9 @@ class InfoEnvironment(Provider):
             uid=user.pw_uid,
             home=user.pw_dir,
             shell=user.pw_shell,
-            desktop=os.environ.get("XDG_CURRENT_DESKTOP") or desktop,
-            display_server=display_server(os.environ, session_type),
-            environment=relevant(os.environ),
+            desktop=environment.get("XDG_CURRENT_DESKTOP") or desktop,
+            display_server=display_server(environment, session_type),
+            environment=relevant(environment),
             providers=dict(self._host.states),
         )
 

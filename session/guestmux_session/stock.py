@@ -89,7 +89,7 @@ class SessionAgent(Agent):
         parts = [*desktop.parts, self._pushed]
         for part in [*self._verbs, *parts]:
             self.provide(part, only=self._is_ours)
-        self.settle(InfoEnvironment(self), "")
+        self.settle(InfoEnvironment(self, lambda: surroundings.environment(None)), "")
 
     @property
     def states(self) -> dict[str, str]:

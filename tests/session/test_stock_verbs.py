@@ -75,6 +75,16 @@ async def test_a_process_is_one_of_the_session(host: Host, systemd: StandinUserM
     assert [scope.properties["Slice"] for scope in systemd.scopes] == ["app.slice"]
 
 
+async def test_what_the_desktop_has_told_the_users_systemd_is_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    info = await host.get("session-get-info")
+    assert info["display-server"] == "wayland"
+    assert info["environment"]["WAYLAND_DISPLAY"] == "wayland-7"
+
+
 async def test_a_live_process_on_a_terminal(host: Host) -> None:
     terminal = {"rows": 24, "columns": 80}
     pid = (await host.get("guest-exec-live", path="sh", arg=["-c", "stty size; read x"], terminal=terminal))[

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from guestmux_session.backoff import Backoff
 from guestmux_session.desktop.app_source import AppSource
 from guestmux_session.desktop.apps_systemd import SystemdApps
 from guestmux_session.desktop.apps_wayland_ext import ExtApps
@@ -17,9 +18,10 @@ from guestmux_session.desktop.displays import Desktop, Displays
 from guestmux_session.desktop.errors import DisplayUnavailable
 from guestmux_session.desktop.user_manager import UserManager
 
-RECHECK_SECONDS = 30.0
+FIRST_LOOK = 1.0
 """Seconds after which a session without a display server is looked at again, while somebody wants its events: nothing
-tells that its desktop has come."""
+tells that its desktop has come, which does so within seconds of the login, or later. Each wait is twice the one before,
+up to half a minute."""
 
 
 class AppSources:
@@ -60,8 +62,9 @@ class AppSources:
         """Wait until there may be a better one: a display server has come to a session that had none."""
         if source.has_windows or (await self._displays.find()).kind != "none":
             await anyio.sleep_forever()
+        waits = Backoff(FIRST_LOOK)
         while (await self._displays.find()).kind == "none":  # noqa: ASYNC110 - nothing tells of it
-            await anyio.sleep(RECHECK_SECONDS)
+            await anyio.sleep(waits.next())
 
     @asynccontextmanager
     async def _on_wayland(self, desktop: Desktop) -> AsyncIterator[AppSource]:

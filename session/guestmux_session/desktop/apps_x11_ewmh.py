@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Mapping
+from itertools import chain, islice
 
 from guestmux_session.desktop import x11_wire as x11
 from guestmux_session.desktop.app_process import app_of_process
@@ -12,7 +13,7 @@ from guestmux_session.desktop.app_table import MAX_WINDOWS, AppRef, AppTable
 from guestmux_session.desktop.desktop_entries import MAX_TEXT, DesktopEntries
 from guestmux_session.desktop.errors import RequestRefused
 from guestmux_session.desktop.texts import one_line
-from guestmux_session.desktop.x11_clients import X11Clients
+from guestmux_session.desktop.x11_clients import X11Clients, pid_of
 from guestmux_session.desktop.x11_connection import X11Connection
 from guestmux_session.pulse import Pulse
 
@@ -117,7 +118,7 @@ class X11Apps:
             await self._entries.refresh(self._environment)
         for start in range(0, len(new), BATCH):
             some = new[start : start + BATCH]
-            for window, app in zip(some, await asyncio.gather(*map(self._app_of, some)), strict=True):
+            for window, app in zip(some, await self._apps_of(some), strict=True):
                 self._enter(table, window, app)
         table.truncated = truncated
         table.focus(active)
@@ -136,24 +137,33 @@ class X11Apps:
         else:
             table.opened(window, app)
 
-    async def _app_of(self, window: int) -> AppRef | None:
-        """Whose a window is; None: nobody's that counts, or it is gone."""
-        try:
-            kinds, gtk_id, names, claimed, pid = await asyncio.gather(
-                self._connection.property(window, self._atoms["_NET_WM_WINDOW_TYPE"], 4),
-                self._text(window, "_GTK_APPLICATION_ID"),
-                self._text(window, "WM_CLASS"),
-                self._connection.property(window, self._atoms["_NET_WM_PID"], 1),
-                self._clients.pid(window),
-            )
-        except RequestRefused:
+    async def _apps_of(self, windows: list[int]) -> list[AppRef | None]:
+        """Whose windows are; None: nobody's that counts, or it is gone."""
+        asked = [self._questions(window) for window in windows]
+        answers = iter(await self._connection.ask_all(*chain.from_iterable(asked)))
+        return [self._app_of([*islice(answers, len(questions))]) for questions in asked]
+
+    def _questions(self, window: int) -> list[bytes]:
+        return [
+            x11.get_property(window, self._atoms["_NET_WM_WINDOW_TYPE"], 4),
+            x11.get_property(window, self._atoms["_GTK_APPLICATION_ID"], _TEXT_LONGS),
+            x11.get_property(window, self._atoms["WM_CLASS"], _TEXT_LONGS),
+            x11.get_property(window, self._atoms["_NET_WM_PID"], 1),
+            *self._clients.questions(window),
+        ]
+
+    def _app_of(self, answers: list[bytes | RequestRefused]) -> AppRef | None:
+        replies = [answer for answer in answers if not isinstance(answer, RequestRefused)]
+        if len(replies) < len(answers):
             return None
+        kinds, gtk_id, names, claimed = map(x11.property_of, replies[:4])
         if {self._atoms["_NET_WM_WINDOW_TYPE_DOCK"], self._atoms["_NET_WM_WINDOW_TYPE_DESKTOP"]} & {
             *kinds.numbers
         }:
             return None
-        instance, _, rest = names.partition("\0")
-        return self._named(gtk_id, rest.partition("\0")[0], instance, pid or next(iter(claimed.numbers), 0))
+        instance, _, rest = _text(names).partition("\0")
+        pid = pid_of(*replies[4:]) or next(iter(claimed.numbers), 0)
+        return self._named(_text(gtk_id), rest.partition("\0")[0], instance, pid)
 
     def _named(self, gtk_id: str, wm_class: str, instance: str, pid: int) -> AppRef:
         by_process = "" if pid == 0 else app_of_process(pid)
@@ -163,6 +173,6 @@ class X11Apps:
         name = one_line(gtk_id or wm_class or instance or by_process or "unknown", MAX_TEXT)
         return AppRef(name, name, pid)
 
-    async def _text(self, window: int, name: str) -> str:
-        found = await self._connection.property(window, self._atoms[name], _TEXT_LONGS)
-        return found.value.decode(errors="replace") if found.format == 8 else ""
+
+def _text(found: x11.Property) -> str:
+    return found.value.decode(errors="replace") if found.format == 8 else ""

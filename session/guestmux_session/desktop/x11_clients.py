@@ -31,17 +31,19 @@ class X11Clients:
         if struct.unpack_from("<HH", reply, 8) >= (1, 2):
             self._opcode = opcode
 
-    async def pid(self, window: int) -> int:
-        """The process that made a window; 0: the server cannot tell.
-
-        Raises:
-            RequestRefused: the window is gone.
-            DisplayLost: the connection ended.
-        """
+    def questions(self, *windows: int) -> list[bytes]:
+        """A request for each window, whose answer `pid_of` reads; none where the server cannot tell."""
         if self._opcode is None:
-            return 0
-        body = struct.pack("<III", 1, window, _LOCAL_CLIENT_PID)
-        reply = await self._connection.ask(request(self._opcode, _QUERY_CLIENT_IDS, body))
+            return []
+        bodies = (struct.pack("<III", 1, window, _LOCAL_CLIENT_PID) for window in windows)
+        return [request(self._opcode, _QUERY_CLIENT_IDS, body) for body in bodies]
+
+
+def pid_of(*replies: bytes) -> int:
+    """The process that made a window, by the answer if there is one; 0: the server cannot tell."""
+    for reply in replies:
         (count,) = struct.unpack_from("<I", reply, 8)
         # Each answer: the client, which kind of id, its bytes, the id.
-        return int(struct.unpack_from("<I", reply, 44)[0]) if count and len(reply) >= 48 else 0
+        if count and len(reply) >= 48:
+            return int(struct.unpack_from("<I", reply, 44)[0])
+    return 0

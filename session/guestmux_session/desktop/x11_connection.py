@@ -78,17 +78,30 @@ class X11Connection:
             RequestRefused: the server answered with an error.
             DisplayLost: the connection ended, or the server does not answer.
         """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        number = self._send(request)
-        self._pending[number] = answer
+        [answer] = await self.ask_all(request)
+        if isinstance(answer, RequestRefused):
+            raise answer
+        return answer
+
+    async def ask_all(self, *requests: bytes) -> list[bytes | RequestRefused]:
+        """Send requests and wait for their answers, without a task for each. What is refused has that for an answer.
+
+        Raises:
+            DisplayLost: as `ask`.
+        """
+        loop = asyncio.get_running_loop()
+        answers = {self._send(request): loop.create_future() for request in requests}
+        self._pending.update(answers)
         try:
             with anyio.fail_after(ANSWER_TIMEOUT):
-                return await answer
+                found = await asyncio.gather(*answers.values(), return_exceptions=True)
         except TimeoutError as error:
             self.lose("the X server does not answer")
             raise DisplayLost("the X server does not answer") from error
         finally:
-            self._pending.pop(number, None)
+            for number in answers:
+                self._pending.pop(number, None)
+        return [_answer(one) for one in found]
 
     async def done(self, request: bytes) -> None:
         """Send a request that has no answer, and wait until the server has done it.
@@ -255,6 +268,12 @@ class X11Connection:
         self._socket.send(request)
         self._sent += 1
         return self._sent
+
+
+def _answer(found: bytes | BaseException) -> bytes | RequestRefused:
+    if isinstance(found, BaseException) and not isinstance(found, RequestRefused):
+        raise found
+    return found
 
 
 async def connect_x11(display: str, authority: str = "") -> X11Connection:
