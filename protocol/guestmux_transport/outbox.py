@@ -8,18 +8,19 @@ memory twice, and shrinking the copy as it is sent leaves the allocator with hol
 
 
 class Outbox:
-    """A queue of bytes."""
+    """A queue of bytes.
+
+    Attributes:
+        size: how many they are.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[bytearray | memoryview] = []  # few; an empty deque takes 760 bytes
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = 0
 
     def add(self, data: memoryview) -> None:
         """Append bytes; a large piece must not change afterwards."""
-        self._size += len(data)
+        self.size += len(data)
         if len(data) >= OWN_PIECE:
             self._pieces.append(data)
         elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
@@ -33,7 +34,7 @@ class Outbox:
 
     def drop(self, count: int) -> None:
         """Take bytes of the first piece away."""
-        self._size -= count
+        self.size -= count
         first = self._pieces[0]
         if count == len(first):
             self._pieces.pop(0)

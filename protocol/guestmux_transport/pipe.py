@@ -128,7 +128,7 @@ class Pipe:
     @property
     def pending(self) -> int:
         """Bytes taken by write() that the kernel did not take yet."""
-        return len(self._outbox)
+        return self._outbox.size
 
     async def receive(self, most: int = READ_BYTES) -> bytes:
         """Give the next bytes.
@@ -184,7 +184,7 @@ class Pipe:
         """
         if self._gone.is_set():
             return
-        if self._outbox:
+        if self._outbox.size:
             self._outbox.add(memoryview(data))
             return
         if self._gather and 0 < len(data) < self._write_bytes and not self._must_hurry():
@@ -197,7 +197,7 @@ class Pipe:
 
     def write_pieces(self, pieces: Sequence[Buffer]) -> None:
         """As write() of all of them together; where a socket takes them they are not joined. Few, and not all small."""
-        if len(pieces) == 1 or self._outbox or self._gather or self._gone.is_set():
+        if len(pieces) == 1 or self._outbox.size or self._gather or self._gone.is_set():
             self.write(b"".join(pieces))
             return
         try:
@@ -366,7 +366,7 @@ class Pipe:
 
     def _keep(self, data: memoryview) -> None:
         """Keep what the kernel did not take until it has room."""
-        if not self._outbox and self.want_writable:
+        if not self._outbox.size and self.want_writable:
             self.want_writable(True)
         self._outbox.add(data)
 
@@ -398,16 +398,16 @@ class Pipe:
         self._flush_some()
 
     def _flush_some(self) -> None:
-        if not self._outbox:
+        if not self._outbox.size:
             return
         outbox = self._outbox
         with outbox.first() as piece:
             taken, whole = self._offer(piece), len(piece)
         outbox.drop(taken)
-        if taken == whole and self._outbox:
+        if taken == whole and self._outbox.size:
             self._plan_flush()
         self._drained.set()
-        if self._outbox:
+        if self._outbox.size:
             return
         if self.want_writable:
             self.want_writable(False)
@@ -416,7 +416,7 @@ class Pipe:
 
     async def _wait_pending(self, most: int) -> None:
         while not self._gone.is_set():
-            if len(self._outbox) <= most:
+            if self._outbox.size <= most:
                 return
             self._drained.clear()
             await self._drained.wait()

@@ -16,8 +16,8 @@ def test_what_goes_in_comes_out(sizes: list[int], step: int) -> None:
     pieces = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
     for piece in pieces:
         outbox.add(memoryview(piece))
-    assert len(outbox) == sum(sizes)
-    while outbox:
+    assert outbox.size == sum(sizes)
+    while outbox.size:
         with outbox.first() as first:
             taken = bytes(first[:step])
         sent += taken

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from guestmux_protocol.mux.frames import Data
 from guestmux_protocol.mux.limits import MOST_NUMBER
@@ -32,7 +34,7 @@ what has 64 KiB or more."""
 _DATA_NUMBER: Final = int.from_bytes(DATA_BEGINS)
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """The beginning of a DATA.
 
     Attributes:

@@ -11,6 +11,8 @@ from guestmux_protocol.mux.stream_queue import StreamQueue
 class StreamState(Enum):
     """Where a stream stands, by what was sent and received so far."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and these are looked up for each frame
+
     ASKED = "opened, not answered"
     CANCELLED = "opened, cancelled by us, not answered"
     OPEN = "open both ways"
@@ -22,6 +24,8 @@ class StreamState(Enum):
 
 class Step(Enum):
     """What moves a stream on."""
+
+    __hash__ = object.__hash__
 
     ACCEPT = "REPLY"
     REFUSE = "ERROR"
@@ -69,6 +73,8 @@ STREAM_LIFE: Final[dict[StreamState, dict[Step, StreamState]]] = {
 UNANSWERED: Final = frozenset({StreamState.ASKED, StreamState.CANCELLED})
 SENDING: Final = frozenset({StreamState.OPEN, StreamState.THEY_CLOSED})
 """Where we may send: our CLOSE is not out."""
+SENT_ALL: Final = frozenset({StreamState.WE_CLOSED, StreamState.ABORTED})
+"""Where the peer's credit is of no use: our CLOSE is out, and the peer had not seen it."""
 RECEIVING: Final = frozenset({StreamState.OPEN, StreamState.WE_CLOSED})
 """Where the peer may send, and takes our credit."""
 

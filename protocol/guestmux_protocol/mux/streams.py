@@ -6,6 +6,7 @@ from guestmux_protocol.mux.errors import MuxError
 from guestmux_protocol.mux.fair_writer import FairWriter
 from guestmux_protocol.mux.frames import Close, Credit, Data, Failure, encode
 from guestmux_protocol.mux.stream import (
+    SENT_ALL,
     STREAM_LIFE,
     UNANSWERED,
     Step,
@@ -139,7 +140,7 @@ class Streams:
     def credit(self, frame: Credit) -> Credit | None:
         """CREDIT came: the frame if it is for anybody."""
         stream = self._streams.get(frame.stream)
-        if stream is None or stream.state in {StreamState.ABORTED, StreamState.WE_CLOSED}:
+        if stream is None or stream.state in SENT_ALL:
             return None
         if stream.state in UNANSWERED and self._asker:
             raise MuxError(f"CREDIT for stream {frame.stream} before its answer")
