@@ -72,7 +72,7 @@ async def test_eventd(eventd: Eventd, dialect: str) -> None:
         await guest.ping()
         assert await guest.sessions() == []
         assert "guest-event-subscribe" in (await guest.schema()).commands
-        with pytest.raises(guestmux.CommandFailed, match="active"):
+        with pytest.raises(guestmux.CommandFailed, match="no session is in the foreground"):
             await guest.lock()
         async with guest.events("SESSION_*") as stream:
             assert stream.snapshot.sessions == []
