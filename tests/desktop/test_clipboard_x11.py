@@ -87,6 +87,22 @@ async def test_much_both_ways(agent: DesktopAgent, clipboards: Clipboards) -> No
     assert listed == {"formats": ["text/plain"], "sizes": {"text/plain": len(text)}, "truncated": False}
 
 
+async def test_many_ask_at_once(agent: DesktopAgent, clipboards: Clipboards) -> None:
+    await clipboards.offer(BIG, *XCLIP, "-t", "image/png", kind="image/png")
+    got: list[int] = []
+
+    async def get() -> None:
+        content = await agent.call("session-clipboard-get", format="image/png")
+        got.append(content["size"])
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(get)
+        for _ in range(5):
+            assert (await agent.call("session-clipboard-list"))["formats"] == ["image/png"]
+    assert got == [len(BIG)] * 3
+
+
 async def test_what_is_marked_is_another(agent: DesktopAgent, clipboards: Clipboards) -> None:
     await clipboards.offer(b"marked", "xsel", "--input", "--nodetach", "--primary", selection="primary")
     await agent.call("session-clipboard-set", text="copied")

@@ -101,7 +101,8 @@ async def test_one_that_lists_and_never_gives(agent: DesktopAgent, owner: Owner)
 
 
 async def test_one_that_gives_for_ever(agent: DesktopAgent, owner: Owner) -> None:
-    owner.pieces = lambda: b"x" * PIECE
+    # Large ones: the call has 20 s, and each piece goes to and fro.
+    owner.pieces = lambda: b"x" * PIECE * 32
     await refused(agent, "get", "more than 16 MiB")
 
 

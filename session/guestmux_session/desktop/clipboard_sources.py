@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from guestmux_session.desktop.clipboard_source import ClipboardSource
+import anyio
+
+from guestmux_session.desktop.clipboard_source import SELECTIONS, ClipboardSource
 from guestmux_session.desktop.clipboard_wayland_ext import ExtClipboard
 from guestmux_session.desktop.clipboard_wayland_wlr import WlrClipboard
 from guestmux_session.desktop.clipboard_x11 import X11Clipboard
@@ -23,6 +25,7 @@ class ClipboardSources:
 
     def __init__(self, displays: Displays) -> None:
         self._displays = displays
+        self._turns = {selection: anyio.Semaphore(1) for selection in SELECTIONS}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ClipboardSource]:
@@ -34,7 +37,7 @@ class ClipboardSources:
         kind = (await self._displays.find()).kind
         if kind == "x11":
             async with self._displays.x11() as x11:
-                yield X11Clipboard(x11)
+                yield X11Clipboard(x11, self._turns)
         elif kind == "wayland":
             async with self._displays.wayland_data() as wayland:
                 yield _on_wayland(wayland)

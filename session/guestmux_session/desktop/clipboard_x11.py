@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+import anyio
 
 from guestmux_protocol.clipboard_commands import MAX_FORMAT, MAX_FORMATS, Selection
 from guestmux_session.desktop import x11_selection_wire as wire
 from guestmux_session.desktop import x11_wire as x11
 from guestmux_session.desktop.clipboard_formats import Content, Offered
-from guestmux_session.desktop.clipboard_source import NotOffered, OwnerFailed
+from guestmux_session.desktop.clipboard_source import ANSWER_SECONDS, NotOffered, OwnerFailed
 from guestmux_session.desktop.errors import DisplayLost, DisplayUnavailable, RequestRefused
 from guestmux_session.desktop.x11_connection import X11Connection
 from guestmux_session.desktop.x11_conversion import X11Conversion
@@ -27,12 +29,14 @@ class X11Clipboard:
 
     Args:
         connection: to it.
+        turns: of those who ask a selection's owner for something.
     """
 
     name = "x11"
 
-    def __init__(self, connection: X11Connection) -> None:
+    def __init__(self, connection: X11Connection, turns: Mapping[Selection, anyio.Semaphore]) -> None:
         self._connection = connection
+        self._turns = turns
 
     async def offered(self, selection: Selection) -> Offered:
         """What its owner says that it can give."""
@@ -52,11 +56,27 @@ class X11Clipboard:
         if target == wire.NONE:
             raise NotOffered("there is no content in that format")
         async with (
+            self._turn(selection),
             X11Conversion(self._connection, await self._selection(selection), target) as conversion,
             aclosing(conversion.pieces()) as pieces,
         ):
             async for piece in pieces:
                 yield piece
+
+    @asynccontextmanager
+    async def _turn(self, selection: Selection) -> AsyncIterator[None]:
+        """Be the only one who is asking its owner: xclip never ends a large content while it is asked for another.
+
+        It is not waited for longer than an owner may take to answer: a host may take its time with what it gets.
+        """
+        turn = self._turns[selection]
+        with anyio.move_on_after(ANSWER_SECONDS) as scope:
+            await turn.acquire()
+        try:
+            yield
+        finally:
+            if not scope.cancelled_caught:
+                turn.release()
 
     async def hold(self, selection: Selection, content: Content) -> X11Selection:
         """Own the selection."""
