@@ -23,6 +23,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "REFUSAL_TIME", 0.05)
 
 
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for all that comes, however busy the machine is."""
+    monkeypatch.setattr(leaving, "SILENCE", 60.0)
+    monkeypatch.setattr(leaving, "REFUSAL_TIME", 60.0)
+
+
 def silent(_: dict[str, Any]) -> Any:
     return SILENCE
 
@@ -57,10 +63,13 @@ async def test_the_guest_begins_anew(guest: guestmux.Guest, standin: StandInGues
     await guest.reboot()
 
 
-async def test_a_refusal(guest: guestmux.Guest, standin: StandInGuest) -> None:
+async def test_a_refusal(
+    guest: guestmux.Guest, standin: StandInGuest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: dict[str, Any]) -> Any:
         raise Refused("not now")
 
+    patient(monkeypatch)
     standin.commands["guest-shutdown"] = refuse
     with pytest.raises(guestmux.CommandFailed, match="not now"):
         await guest.shutdown(until_gone=False)
@@ -68,7 +77,10 @@ async def test_a_refusal(guest: guestmux.Guest, standin: StandInGuest) -> None:
         await guest.shutdown()
 
 
-async def test_it_stays(guest: guestmux.Guest, standin: StandInGuest) -> None:
+async def test_it_stays(
+    guest: guestmux.Guest, standin: StandInGuest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
     standin.commands["guest-shutdown"] = silent
     with pytest.raises(guestmux.CallTimeout, match="still answers"):
         await guest.shutdown(timeout=0.2)
