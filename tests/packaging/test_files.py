@@ -16,12 +16,14 @@ from guestmux_protocol.guest import GUEST
 from guestmux_session.__main__ import build_parser as session_parser
 from guestmux_session.check_command import build_parser as check_parser
 from guestmux_session.log_command import build_parser as log_parser
+from guestmux_session.session_config import SessionConfig
 from guestmux_session.system_config import SystemConfig, check_commands, read_system_config
 
 TREE = Path(__file__).parents[2]
 PACKAGING = TREE / "packaging"
 PROJECT = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
 
+SESSION_CONFIGURATION = (PACKAGING / "session-agent.toml").read_text()
 SYSTEM_CONFIGURATION = (PACKAGING / "system-agent.toml").read_text()
 CONFIGURATION = (PACKAGING / "eventd.toml").read_text()
 TABLES = ("port", "policy", "privacy")
@@ -117,6 +119,16 @@ def test_system_agents_manual_page_and_configuration_have_every_option() -> None
     shown = re.sub(r"^#(?=[a-z-]+ = )", "", SYSTEM_CONFIGURATION, flags=re.MULTILINE)
     options = {field.encode_name for field in msgspec.structs.fields(SystemConfig)}
     assert told == tomllib.loads(shown).keys() == options
+
+
+def test_session_agents_manual_page_and_configuration_have_every_option() -> None:
+    page = (PACKAGING / "man" / "session-agent.toml.5").read_text()
+    told = set(re.findall(r"^\.It Ic ([a-z-]+) No = ", page, re.MULTILINE))
+    shown = re.sub(r"^#(?=[a-z-]+ = )", "", SESSION_CONFIGURATION, flags=re.MULTILINE)
+    assert told == tomllib.loads(shown).keys()
+    # Each shows its default.
+    assert msgspec.convert(tomllib.loads(shown), SessionConfig) == SessionConfig()
+    assert told == {field.encode_name for field in msgspec.structs.fields(SessionConfig)}
 
 
 def test_system_agents_configuration_shows_the_defaults(tmp_path: Path) -> None:
