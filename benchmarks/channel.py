@@ -12,7 +12,8 @@ from benchmarks.core.rounds import Measure, Row, Sample, Scale, Side, take_turns
 from benchmarks.peers.async_hops import async_hops
 from benchmarks.peers.bare_hops import bare_hops, echoing
 from benchmarks.peers.bus import bus_with_session
-from benchmarks.peers.chain import Chain, chain
+from benchmarks.peers.chain import Chain, call_line, chain
+from benchmarks.peers.least_hops import least_hops
 from benchmarks.peers.mux_chain import MuxChain, mux_chain
 from benchmarks.peers.raw_client import RawClient, connect
 from benchmarks.peers.sdk_orders import Beside
@@ -29,6 +30,7 @@ EVENTS_RATE = Measure("events", "/s", more_is_better=True)
 
 BUS, CHANNEL, POSTED = "agent on D-Bus", "agent's channel", "channel, posted"
 SDK, HOPS, ASYNC_HOPS = "channel, SDK on mux", "two hops, Python", "two hops, asyncio"
+LEAST = "JSON and frames alone"
 
 
 def run(folder: Path, scale: Scale) -> list[Row]:
@@ -38,6 +40,7 @@ def run(folder: Path, scale: Scale) -> list[Row]:
         sdk = stack.enter_context(_sdk_guest(folder / "sdk"))
         echo = echoing(stack.enter_context(bare_hops(folder)).path)
         async_echo = connect(stack.enter_context(async_hops(folder)))
+        least = connect(stack.enter_context(least_hops(folder)))
         sides: dict[str, Side] = {
             BUS: partial(_chain_sample, guests["bus"], scale),
             CHANNEL: partial(_chain_sample, guests["channel"], scale),
@@ -45,15 +48,18 @@ def run(folder: Path, scale: Scale) -> list[Row]:
             SDK: partial(_sdk_sample, sdk, scale),
             HOPS: partial(_hops_sample, echo, scale),
             ASYNC_HOPS: partial(_hops_sample, async_echo, scale),
+            LEAST: partial(_least_sample, least, scale),
         }
         rounds = take_turns("channel", sides, scale.rounds)
         echo.close()
         async_echo.close()
+        least.close()
     return [
         *rounds.rows([CALL_P50, CALL_P99, CALLS_RATE, EVENTS_RATE], CHANNEL, BUS),
         *rounds.rows([EVENTS_RATE], POSTED, BUS),
         *rounds.rows([EVENTS_RATE], SDK, BUS),
-        *rounds.rows([CALL_P50, CALL_P99], CHANNEL, HOPS, ASYNC_HOPS),
+        *rounds.rows([CALL_P50, CALL_P99], CHANNEL, HOPS, ASYNC_HOPS, LEAST),
+        *rounds.rows([CALL_P50], LEAST, HOPS),
         *rounds.rows([CALL_P50, CALL_P99], SDK, HOPS, ASYNC_HOPS),
     ]
 
@@ -101,5 +107,13 @@ def _sdk_sample(guest: MuxChain, scale: Scale) -> Sample:
 
 
 def _hops_sample(echo: RawClient, scale: Scale) -> Sample:
-    taken = echo.latencies_us(TEXT.encode() + b"\n", scale.count(CALLS))
+    return _call_sample(echo, TEXT.encode() + b"\n", scale)
+
+
+def _least_sample(least: RawClient, scale: Scale) -> Sample:
+    return _call_sample(least, call_line("c1"), scale)
+
+
+def _call_sample(client: RawClient, request: bytes, scale: Scale) -> Sample:
+    taken = client.latencies_us(request, scale.count(CALLS))
     return {CALL_P50.name: percentile(taken, 50), CALL_P99.name: percentile(taken, 99)}

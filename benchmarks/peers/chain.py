@@ -38,11 +38,7 @@ class Chain:
         self.eventd = eventd
         self.host = host
         self._agent = agent
-        arguments = {"text": TEXT, "session": session}
-        self._call, self._concurrent = (
-            json.dumps({key: ECHO, "arguments": arguments, "id": 1}).encode() + b"\n"
-            for key in ("execute", "exec-oob")
-        )
+        self._call, self._concurrent = call_line(session), call_line(session, "exec-oob")
 
     def calls(self, count: int) -> Sample:
         """Call the agent's command, one call at a time."""
@@ -73,6 +69,12 @@ class Chain:
         reply = json.loads(self.host.ask(request))
         if reply.get("return") != TEXT:
             raise RuntimeError(f"the agent did not echo: {reply}")
+
+
+def call_line(session: str, key: str = "execute") -> bytes:
+    """A call of the agent's command, as a host on the qmp port writes it."""
+    arguments = {"text": TEXT, "session": session}
+    return json.dumps({key: ECHO, "arguments": arguments, "id": 1}).encode() + b"\n"
 
 
 def _latencies_us(arrivals: list[tuple[int, bytes]]) -> list[float]:
