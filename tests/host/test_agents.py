@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 import guestmux
 from guestmux import BundleError, CallTimeout, CommandFailed, CopyWatcher, NoStreams
 from guestmux.cli import exits
-from guestmux.guest import ADDRESS_VARIABLE
 from guestmux_protocol.agent_commands import InstalledAgent
 from tests.support.bundles import NAME
+from tests.support.completion import completed
 from tests.support.standin_guest import Refused, StandInGuest
 from tests.support.standin_mux import StandInStream
 from tests.support.whole_guest import run_guestmux, whole_guest
@@ -238,19 +236,10 @@ async def test_remove(standin: StandInGuest) -> None:
 
 @streams
 async def test_completion(standin: StandInGuest) -> None:
-    asked = {
-        ADDRESS_VARIABLE: standin.address,
-        "COMP_WORDS": "guestmux agent remove -s user:alice org",
-        "COMP_CWORD": "5",
-        "_GUESTMUX_COMPLETE": "bash_complete",
-    }
     names = [NAME, "other", "org.$(evil)"]
     standin.commands["agent-list"] = lambda _arguments: [{**AGENT, "name": name} for name in names]
-    done = await anyio.run_process(
-        [sys.executable, "-c", "from guestmux.cli.app import root; root(prog_name='guestmux')"],
-        env={**os.environ, **asked},
-    )
-    assert done.stdout.decode() == f"plain,{NAME}\n"
+    words = ("agent", "remove", "-s", "user:alice", "org")
+    assert await completed(standin.address, *words) == [f"plain,{NAME}"]
     assert standin.requests["agent-list"][0].arguments["session"] == "user:alice"
 
 

@@ -20,6 +20,7 @@ from guestmux.cli.app import run
 from guestmux.cli.cursors import default_cursor
 from guestmux.guest import ADDRESS_VARIABLE
 from guestmux_protocol.addresses import parse_dial_address
+from tests.support.completion import completed
 from tests.support.standin_guest import StandInGuest, session
 
 pytestmark = pytest.mark.anyio
@@ -231,18 +232,9 @@ class TestTheDefaultFile:
         assert file.parent == tmp_path / ".local/state/guestmux"
 
 
-async def test_completion(standin: StandInGuest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ADDRESS_VARIABLE, standin.address)
+async def test_completion(standin: StandInGuest) -> None:
     standin.sessions = [session("c2"), session("c3", user="bob"), session("c4", user="bob")]
     expected = {"-s": ["c2", "c3", "c4"], "-u": ["alice", "bob"]}
     for option, words in expected.items():
-        asked = {
-            "COMP_WORDS": f"guestmux events {option} ",
-            "COMP_CWORD": "3",
-            "_GUESTMUX_COMPLETE": "bash_complete",
-        }
-        done = await anyio.run_process(
-            [sys.executable, "-c", "from guestmux.cli.app import root; root(prog_name='guestmux')"],
-            env={**os.environ, **asked},
-        )
-        assert [line.rpartition(",")[2] for line in done.stdout.decode().split()] == words
+        lines = await completed(standin.address, "events", option, "")
+        assert [line.rpartition(",")[2] for line in lines] == words

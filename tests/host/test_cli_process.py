@@ -17,6 +17,7 @@ from anyio.streams.text import TextReceiveStream
 
 from guestmux.cli import exits
 from guestmux.guest import ADDRESS_VARIABLE
+from tests.support.completion import completed
 from tests.support.standin_guest import StandInGuest, session
 
 pytestmark = pytest.mark.anyio
@@ -122,15 +123,7 @@ async def test_bash_completes(standin: StandInGuest) -> None:
     }
 
     async def complete(*words: str) -> list[str]:
-        environment = {
-            **os.environ,
-            ADDRESS_VARIABLE: standin.address,
-            "_GUESTMUX_COMPLETE": "bash_complete",
-            "COMP_WORDS": " ".join(["guestmux", *words]),
-            "COMP_CWORD": str(len(words)),
-        }
-        result = await anyio.run_process(COMMAND, env=environment, check=False)
-        return [line.partition(",")[2] for line in result.stdout.decode().splitlines()]
+        return [line.partition(",")[2] for line in await completed(standin.address, *words)]
 
     assert "sessions" in await complete("ses")
     assert await complete("call", "guest-p") == ["guest-ping"]

@@ -124,7 +124,7 @@ async def test_the_guest_goes_in_the_middle(guest: guestmux.Guest, standin: Stan
 
     standin.commands["guest-file-read"] = leave
     with pytest.raises(guestmux.ConnectionLost):
-        async with await guest.open_file("/x", timeout=0.1) as file:
+        async with await guest.open_file("/x") as file:
             await file.read()
 
 
@@ -195,7 +195,7 @@ class TestReadingByStream:
     async def test_a_guest_that_falls_silent(self, guest: guestmux.Guest, standin: StandInGuest) -> None:
         standin.streams["guest-file-download"] = lambda stream: stream.accept({})
         with pytest.raises(guestmux.CallTimeout, match="nothing came"):
-            await guest.read_file("/a", timeout=0.05)
+            await guest.read_file("/a", timeout=1)
         (opened,) = standin.opened["guest-file-download"]
         await standin.until(lambda: opened.closed is not None)
 

@@ -24,7 +24,7 @@ async def ask(
     signature: str = "",
     body: Sequence[Any] = (),
     *,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     fds: Sequence[int] = (),
 ) -> Reply:
     """Call a method of the object."""
