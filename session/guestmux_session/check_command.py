@@ -111,7 +111,7 @@ async def _check(options: argparse.Namespace, command: list[str], tell: Callable
     if options.asks:
         await _ask_eventd(options, command, tell)
     if command:
-        await examine(options.name, command, dict(options.call), tell)
+        await examine(options.name, command, options.call, tell)
     elif not options.live:
         text = f"no agent '{options.name}' is installed here that could be started"
         todo = f"say what starts it: guestmux-session check-agent {options.name} -- COMMAND"

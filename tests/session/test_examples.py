@@ -79,7 +79,7 @@ async def test_they_do_what_agents_have_to(
     monkeypatch.setattr(life_checks, "CALM_SECONDS", 0.2)
     findings: list[Finding] = []
     command = [sys.executable, str(EXAMPLES / file)]
-    await examine(name, command, {call: {}} if call else {}, findings.append)
+    await examine(name, command, [(call, {})] if call else [], findings.append)
     assert [finding for finding in findings if finding.status is Status.FAIL] == []
     assert findings[-1].check == "end"
 

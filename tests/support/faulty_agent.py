@@ -196,6 +196,7 @@ tasks: Any = None
 async def main(fault: str) -> None:
     global tasks
     if fault == "says-nothing":
+        print("what a day")
         print("\x1b[31mno configuration\x1b[0m", flush=True)
         sys.exit(4)
     if fault == "ignores-sigterm":

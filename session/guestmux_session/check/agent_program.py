@@ -20,6 +20,9 @@ LEAVE_SECONDS = 5.0
 KEPT_LINES = 5
 """Of what it says, for who looks why it failed."""
 
+SHOWN_LINES = 3
+"""Of these in the one line of a finding."""
+
 MAX_LINE = 300
 
 
@@ -47,7 +50,8 @@ class AgentProgram:
     def last_words(self) -> str:
         """How it ended, and what it said last."""
         ended = "it runs" if self.status is None else f"it ended with status {self.status}"
-        return f"{ended}; its last words: {self.said[-1]}" if self.said else ended
+        # An interpreter's last line is not always the one that tells why.
+        return f"{ended}; its last words: {' | '.join([*self.said][-SHOWN_LINES:])}" if self.said else ended
 
     async def read(self) -> None:
         """Take in what it says, until it says no more."""

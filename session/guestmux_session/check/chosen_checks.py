@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
@@ -33,8 +34,8 @@ ID = 77
 WRONG = {"__org.guestmux_no-such-argument": [None, {"x": 1}]}
 """An argument that no command has."""
 
-Chosen = Mapping[str, dict[str, Any]]
-"""Commands that may be run, with the arguments for it."""
+Chosen = Sequence[tuple[str, dict[str, Any]]]
+"""Commands that may be run, with the arguments for it; one may be there several times."""
 
 
 async def chosen_checks(caller: Caller, chosen: Chosen) -> AsyncIterator[Finding]:
@@ -43,38 +44,41 @@ async def chosen_checks(caller: Caller, chosen: Chosen) -> AsyncIterator[Finding
     if not chosen and served:
         text = "no command was run: the checker cannot know which do no harm"
         yield skipped("calls", text, f"say which: --call {min(served)}")
-    for name, arguments in chosen.items():
+    times = Counter[str]()
+    for name, arguments in chosen:
+        times[name] += 1
+        label = name if times[name] == 1 else f"{name} ({times[name]})"
         if name not in served:
-            yield failed(
-                name, "it does not serve this command", f"--call one of: {', '.join(sorted(served))}"
-            )
+            todo = f"--call one of: {', '.join(sorted(served))}"
+            yield failed(label, "it does not serve this command", todo)
             continue
         first = await caller.call(name, arguments, deadline=CALL_SECONDS, seconds=CALL_SECONDS)
-        yield _result(served[name], first)
+        yield _result(label, served[name], first)
         patience = first.seconds + ANSWER_SECONDS
         wrong = await caller.call(name, {**arguments, **WRONG}, seconds=patience)
-        yield _alive(f"{name} wrongly", wrong, "it did not notice; eventd looks at arguments before")
+        yield _alive(f"{label} wrongly", wrong, "it did not notice; eventd looks at arguments before")
         hurried = await caller.call(name, arguments, deadline=NO_TIME, seconds=patience)
-        yield _alive(f"{name} in no time", hurried, f"it answered in {hurried.seconds:.2f} s")
-        yield await _cancelled(caller, name, arguments, 0.0 if first.error else first.seconds)
+        yield _alive(f"{label} in no time", hurried, f"it answered in {hurried.seconds:.2f} s")
+        took = 0.0 if first.error else first.seconds
+        yield await _cancelled(f"{label} cancelled", caller, name, arguments, took)
 
 
-def _result(command: Command, answer: Answer) -> Finding:
+def _result(check: str, command: Command, answer: Answer) -> Finding:
     todo = "answer {'return': value} with what the schema's `returns` says, or the error CommandFailed"
     if answer.error == NO_ANSWER:
-        return failed(command.name, f"no answer ({answer.text})", todo)
+        return failed(check, f"no answer ({answer.text})", todo)
     if answer.error:
-        return _failure(command.name, answer)
+        return _failure(check, answer)
     result = answer.value[0] if answer.value else None
     if not isinstance(result, dict) or not result.keys() & {"return", "return-fd"}:
-        return failed(command.name, "the answer has no 'return'", todo)
+        return failed(check, "the answer has no 'return'", todo)
     if "return-fd" in result:
-        return passed(command.name, "answered by a memfd, which was not read")
+        return passed(check, "answered by a memfd, which was not read")
     try:
         validate(command.returns, to_json(result["return"]), "return")
     except (InvalidParameter, InvalidValue) as error:
-        return failed(command.name, f"the result is not what the schema says: {error}", todo)
-    return passed(command.name, f"answered as its schema says, in {answer.seconds:.2f} s")
+        return failed(check, f"the result is not what the schema says: {error}", todo)
+    return passed(check, f"answered as its schema says, in {answer.seconds:.2f} s")
 
 
 def _failure(check: str, answer: Answer) -> Finding:
@@ -98,9 +102,11 @@ def _alive(check: str, answer: Answer, text: str) -> Finding:
     return passed(check, text)
 
 
-async def _cancelled(caller: Caller, name: str, arguments: dict[str, Any], took: float) -> Finding:
+async def _cancelled(
+    check: str, caller: Caller, name: str, arguments: dict[str, Any], took: float
+) -> Finding:
     """Begin a command that takes so many seconds, 0 where nobody knows, and cancel it."""
-    check, patience = f"{name} cancelled", took + ANSWER_SECONDS
+    patience = took + ANSWER_SECONDS
     late: list[float] = []
     async with anyio.create_task_group() as group:
 

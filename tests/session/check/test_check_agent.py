@@ -52,7 +52,8 @@ async def findings(
     fault: str = "", *, name: str = NAME, command: list[str] | None = None, chosen: Any = None
 ) -> dict[str, Finding]:
     found: list[Finding] = []
-    await examine(name, command or [*FAULTY, fault], {HELLO: {}} if chosen is None else chosen, found.append)
+    calls = [(HELLO, {})] if chosen is None else [*chosen.items()]
+    await examine(name, command or [*FAULTY, fault], calls, found.append)
     assert len({finding.check for finding in found}) == len(found)
     return {finding.check: finding for finding in found}
 
@@ -123,14 +124,14 @@ async def test_a_call_is_under_way_when_it_is_cancelled(tmp_path: Path) -> None:
 
 
 async def test_an_agent_that_misses_a_new_eventd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 5.0)
     found = await findings("ignores-a-new-eventd")
     assert those(found, Status.FAIL) == {"new-eventd"}
     assert those(found, Status.SKIP) == {"former-eventd"}
 
 
 async def test_an_agent_that_is_refused_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 5.0)
     found = await findings("gives-up-without-a-session")
     assert those(found, Status.FAIL) == {"not-in-session"}
     assert those(found, Status.SKIP) == {"former-eventd"}
@@ -141,7 +142,7 @@ async def test_an_agent_that_is_refused_a_session(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_an_agent_that_is_silent_on_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 5.0)
     monkeypatch.setattr(channel_checks, "SPEAK_SECONDS", 0.2)
     found = await findings("silent-on-its-channel")
     channels = {"channel", "channel-arguments", "channel-stream", "channel-lost"}
@@ -202,7 +203,7 @@ async def test_an_agent_that_dies_of_a_call() -> None:
 async def test_an_agent_that_never_registers_is_quoted_safely() -> None:
     (only,) = (await findings("says-nothing")).values()
     assert only.check == "registers"
-    assert "it ended with status 4; its last words: ?[31mno configuration?[0m" in only.text
+    assert "it ended with status 4; its last words: what a day | ?[31mno configuration?[0m" in only.text
 
 
 async def test_no_command_is_run_that_was_not_named(tmp_path: Path) -> None:
@@ -289,6 +290,11 @@ async def test_the_command_line() -> None:
     assert status == 0
     assert "\nPASS  unknown-command " in shown
     assert "0 failed, 1 not looked at. The agent does what it has to" in shown
+    calls = ("--call", HELLO, "--call", f'{HELLO}={{"a": 1}}', "--call", "__org.example_other")
+    status, shown, _ = await check_agent("--json", NAME, *calls, "--", *FAULTY)
+    checks = [json.loads(line)["check"] for line in shown.splitlines()]
+    assert status == 1
+    assert {f"{HELLO}", f"{HELLO} (2)", f"{HELLO} (2) cancelled", "__org.example_other"} <= set(checks)
     status, shown, _ = await check_agent("--json", NAME, "--", *FAULTY, "cancel-fails")
     lines = [json.loads(line) for line in shown.splitlines()]
     assert status == 1
