@@ -141,12 +141,14 @@ class Trial:
                 for one in found:
                     if (one.name, one.version) == (name, version):
                         return one.session
+                if wrong := sorted(one.version for one in others if one.name == name):
+                    raise await self._failure(manifest, begun, f"it registered as version {wrong[0]}")
                 state = await run_sync(self._units.state, name)
                 if state in ENDED:
                     raise await self._failure(manifest, begun, f"it has ended ({state})")
                 await anyio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_LOOK)
-        reason = f"it did not register within {manifest.register_seconds:g} s{_instead(name, others)}"
+        reason = f"it did not register within {manifest.register_seconds:g} s{_instead(others)}"
         raise await self._failure(manifest, begun, reason)
 
     async def _failure(self, manifest: AgentManifest, begun: float, reason: str) -> NotRegisteredInTime:
@@ -154,10 +156,8 @@ class Trial:
         return NotRegisteredInTime(f"'{manifest.name}' {manifest.version}: {reason}", said[-MAX_WORDS:])
 
 
-def _instead(name: str, others: set[Registration]) -> str:
-    """What registered meanwhile: the agent perhaps, by another version or name than its manifest's."""
-    if versions := sorted(one.version for one in others if one.name == name):
-        return f", but as version {', '.join(versions)}"
+def _instead(others: set[Registration]) -> str:
+    """What registered meanwhile: the agent perhaps, by another name than its manifest's."""
     if names := sorted(f"'{one.name}' {one.version}" for one in others):
         return f"; {', '.join(names)} did meanwhile"
     return ""
