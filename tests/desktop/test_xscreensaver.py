@@ -45,11 +45,15 @@ async def test_a_lock_is_told_and_a_crash_ends_it(
             await agent.until_claimed("locked", **{NAME: True})
             with pytest.raises(CallError, match="screensaver is active"):
                 await agent.call("session-clipboard-list")
+            # The screen is open then, which a host has to hear.
+            agent.forget()
             daemon.kill()
-            await agent.until_claimed("locked")
+            await agent.until_claimed("locked", **{NAME: False})
         agent.forget()
         with xscreensaver(bare_x) as daemon:
-            await agent.until_claimed("locked", **{NAME: False})
+            await until_asked(agent)
+            await in_thread(daemon, "-lock")
+            await agent.until_claimed("locked", **{NAME: True})
             agent.manager.want()
             await agent.until_claimed("locked")
 

@@ -42,7 +42,7 @@ class XScreenSaver:
         changed: called when `active` has another value, and when `known` has.
 
     Attributes:
-        active: whether it has locked the screen; None: it does not run, or nobody follows it.
+        active: whether it has locked the screen; None: there was none since it is followed, or nobody follows it.
         known: it has been looked for since it is followed.
     """
 
@@ -101,7 +101,9 @@ class XScreenSaver:
             daemon = _Daemon(connection)
 
             async def look() -> None:
-                self._set(await daemon.locked())
+                locked = await daemon.locked()
+                # One that was there and has ended locks nothing: the screen is open.
+                self._set(False if locked is None and self.active is not None else locked)
 
             with daemon.watched():
                 await refresh_on_change(daemon.changed, look, connection)
