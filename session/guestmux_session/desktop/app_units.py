@@ -1,4 +1,4 @@
-"""The names that desktops give to applications' units (systemd.io/DESKTOP_ENVIRONMENTS)."""
+"""The names that desktops (systemd.io/DESKTOP_ENVIRONMENTS) and snapd give to applications' units."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 _SCOPE = re.compile(r"app-(?:(?P<launcher>[^-]+)-)?(?P<app>[^-]+)-(?P<random>[^-]+)\.scope")
 _SERVICE = re.compile(r"app-(?:(?P<launcher>[^-]+)-)?(?P<app>[^-@]+)(?:@(?P<random>[^-]+))?\.service")
+_SNAP = re.compile(
+    r"snap\.(?P<snap>[^.]+)\.(?P<app>[^.]+)[-.][0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.scope"
+)
+"""As snapd names them (its sandbox/cgroup); older ones have a dot before the number."""
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
 _MAX_ID_BYTES = 48
@@ -20,6 +24,9 @@ def app_of_unit(unit: str) -> str:
     """The application's id in a unit's name; empty where there is none."""
     if unit.startswith(OWN_PREFIX):
         return ""
+    if snap := _SNAP.fullmatch(unit):
+        # As snapd names the desktop files.
+        return f"{snap['snap']}_{snap['app']}"
     match = _SCOPE.fullmatch(unit) or _SERVICE.fullmatch(unit)
     return _unescaped(match["app"]) if match else ""
 
