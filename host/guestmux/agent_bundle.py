@@ -29,6 +29,7 @@ from guestmux_protocol.agent_bundle import (
     BundleError,
     BundleFile,
     Word,
+    in_words,
     manifest_text,
     parse_manifest,
 )
@@ -154,7 +155,7 @@ def _settings(path: Path) -> AgentSettings:
     try:
         return msgspec.convert(tomllib.loads(text.decode()), AgentSettings)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise BundleError(f"{path}: {error}") from error
+        raise BundleError(f"{path}: {in_words(error)}") from error
 
 
 def _names(path: Path) -> list[str]:

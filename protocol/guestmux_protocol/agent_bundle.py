@@ -60,6 +60,10 @@ OWN_PREFIX = "guestmux"
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
 _VERSION = r"^[0-9][A-Za-z0-9.+~_-]*\Z"
+_RULES = {
+    "name": f"the name begins with a letter or digit, and has more of them and '._-' only, {MAX_NAME} at most",
+    "version": "the version begins with a digit, and has digits, letters and '.+~_-' only, 64 at most",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PIECES = re.compile(r"[0-9]+|[a-z]+")
 _END = (1, 0, "")
@@ -137,9 +141,17 @@ def parse_manifest(untrusted_text: bytes) -> AgentManifest:
     try:
         manifest = msgspec.json.decode(untrusted_text, type=AgentManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BundleError(f"the manifest: {str(error)[:MAX_SHOWN]}") from error
+        raise BundleError(f"the manifest: {in_words(error)[:MAX_SHOWN]}") from error
     _check(manifest)
     return manifest
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a manifest, or what one is made of, for people who write `v1.0` for a version."""
+    text = str(error)
+    if " got " in text:
+        return text
+    return next((rule for member, rule in _RULES.items() if text.endswith(f" - at `$.{member}`")), text)
 
 
 def manifest_text(manifest: AgentManifest) -> bytes:

@@ -77,6 +77,7 @@ def test_what_has_changed_since_it_was_signed(directory: Path, key: Key, change:
     [
         ("name = ", "agent.toml: Invalid value"),
         (TOML.replace('"1.0"', "1.0"), r"Expected `str`, got `float` - at `\$.version`"),
+        (TOML.replace('"1.0"', '"v1.0"'), "agent.toml: the version begins with a digit"),
         (TOML + "more = 1\n", "unknown field `more`"),
         (TOML.replace("run.py", "other"), "'other' is none of the bundle's files"),
         (TOML.replace("run.py", "lib/file"), "'lib/file' is not executable"),
