@@ -274,6 +274,7 @@ class Guest(
             on_events=self._hub.dispatch,
             settled=lambda: self._hub.settled,
             on_restart=self._hub.disconnected,
+            on_garbled=self._hub.garbled,
             on_change=self._notify,
         )
 

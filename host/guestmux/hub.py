@@ -9,6 +9,7 @@ from guestmux.errors import GuestmuxError
 from guestmux.event import SizedEvent
 from guestmux.stream import EventStream
 from guestmux.stream_group import StreamGroup
+from guestmux_protocol.commands import Position
 from guestmux_protocol.errors import RemoteError
 
 
@@ -20,10 +21,23 @@ class EventHub:
 
     Args:
         on_unwanted: called with a subscription's name when an event came by it though it feeds no stream any more.
+        on_set_back: called when the guest's memory was set back under the connection, which is to be given up then:
+            nothing that was asked on it means anything to the guest. What still comes is passed over.
+
+    Attributes:
+        is_set_back: it was, and the connection is not given up yet.
+        suspected: the run in which something was cut off: if it still goes on the guest's memory was set back, as
+            eventd breaks off where it ends only. Empty where there is none.
+        doubted: the run of which the guest gives out numbers twice; empty where none is known.
     """
 
-    def __init__(self, on_unwanted: Callable[[str], None]) -> None:
-        self.shared = StreamGroup()
+    def __init__(
+        self, on_unwanted: Callable[[str], None], on_set_back: Callable[[], None] = lambda: None
+    ) -> None:
+        self.is_set_back = False
+        self.suspected = self.doubted = ""
+        self.shared = StreamGroup(on_set_back=self._set_back)
+        self._on_set_back = on_set_back
         self._own: dict[str, StreamGroup] = {}
         self._numbers = count(1)
         self._names_in_use = False
@@ -79,6 +93,11 @@ class EventHub:
                 self.shared.remove(stream)
                 self._new_group().add(stream)
 
+    def new_name(self) -> str:
+        """A name for one more subscription."""
+        self._names_in_use = True
+        return str(next(self._numbers))
+
     def take_deserted(self) -> list[str]:
         """Forget the subscriptions that feed no stream any more, but the unnamed one; gives their names."""
         deserted = [name for name, group in self._own.items() if not group.streams]
@@ -88,6 +107,8 @@ class EventHub:
 
     def dispatch(self, events: Sequence[SizedEvent]) -> None:
         """Give events to every stream that wants them."""
+        if self.is_set_back:
+            return
         if self._names_in_use:
             for name, batch in _by_subscription(events):
                 self._feed(name, batch)
@@ -99,8 +120,24 @@ class EventHub:
     def disconnected(self, reason: str) -> None:
         """Tell every stream that the guest is gone, or forgot the subscriptions."""
         self._latest = 0
-        for group in self.groups:
+        self.is_set_back = False
+        for group in (self.shared, *self.named):
             group.disconnected(reason)
+
+    def garbled(self, reason: str) -> None:
+        """Something was cut off that may have been an event: every stream has to ask again."""
+        self.suspected = next((group.present for group in self.groups if group.present), "")
+        self.disconnected(reason)
+
+    def restored(self, latest: Position) -> None:
+        """The guest's memory was set back, nobody knows how far.
+
+        Args:
+            latest: its latest event.
+        """
+        self.doubted = latest.epoch
+        for group in self.groups:
+            group.set_back(latest)
 
     def end(self, error: GuestmuxError | RemoteError) -> None:
         """End every stream."""
@@ -108,12 +145,20 @@ class EventHub:
             group.end(error)
 
     def _new_group(self) -> StreamGroup:
-        group = StreamGroup(str(next(self._numbers)))
+        group = StreamGroup(self.new_name(), self._set_back)
         self._own[group.name] = group
-        self._names_in_use = True
         return group
 
+    def _set_back(self, to: Position) -> None:
+        if self.is_set_back:
+            return
+        self.is_set_back = True
+        self.restored(to)
+        self._on_set_back()
+
     def _feed(self, name: str, events: Sequence[SizedEvent]) -> None:
+        if self.is_set_back:
+            return
         group = self._own.get(name) if name else self.shared
         if group is None or not group.feed(events):
             self._on_unwanted(name)

@@ -24,6 +24,9 @@ SYNC_ID_BITS = 53
 OnEvents = Callable[[Sequence[SizedEvent]], None]
 """Takes events, in order."""
 
+RESTARTED = "the guest's side restarted"
+GARBLED = "what the guest said was cut off"
+
 MAY_HAVE_RUN = "the command may or may not have run"
 
 logger = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class JsonTalk:
         mux: whether a `qmp` guest is asked to go over to mux.
         on_events: called for all events.
         on_restart: called when the guest's side restarted under the connection.
+        on_garbled: called when something was cut off that may have been an event.
         on_change: called when `ready` may have changed.
 
     Attributes:
@@ -50,6 +54,7 @@ class JsonTalk:
         mux: bool,
         on_events: OnEvents,
         on_restart: Callable[[str], None],
+        on_garbled: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
         self.upgraded: Upgraded | None = None
@@ -57,9 +62,11 @@ class JsonTalk:
         self._connection = ClientConnection(secrets.randbits(SYNC_ID_BITS), mux=mux)
         self._on_events = on_events
         self._on_restart = on_restart
+        self._on_garbled = on_garbled
         self._on_change = on_change
         self._calls: dict[Any, _Call] = {}
         self._bytes_since_message = 0
+        self._was_ready = self._garbled = False
         self._flush()
 
     def __repr__(self) -> str:
@@ -152,6 +159,7 @@ class JsonTalk:
             self._reply(message)
         elif isinstance(message, Garbled):
             logger.debug("%s: skipped what is no message: %s", self._pipe.name, message.desc)
+            self._garbled = self._was_ready
         else:
             self._connected(message)
 
@@ -169,9 +177,11 @@ class JsonTalk:
         if isinstance(message, Upgraded):
             self.upgraded = message
         if message.again:
-            reason = "the guest's side restarted"
-            self.fail_calls(reason)
-            self._on_restart(reason)
+            self.fail_calls(RESTARTED)
+            self._on_restart(RESTARTED)
+        elif self._garbled:
+            self._on_garbled(GARBLED)
+        self._was_ready, self._garbled = True, False
         self._on_change()
 
 

@@ -35,6 +35,7 @@ class Link:
         on_events: called for all events.
         settled: tells up to which event all consumers are done.
         on_restart: called when the guest's side restarted under the connection.
+        on_garbled: called when something was cut off that may have been an event.
         on_change: called when `ready` may have changed.
     """
 
@@ -47,6 +48,7 @@ class Link:
         on_events: OnEvents,
         settled: Callable[[], int],
         on_restart: Callable[[str], None],
+        on_garbled: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
         self._pipe = pipe
@@ -55,6 +57,7 @@ class Link:
         self._on_events = on_events
         self._settled = settled
         self._on_restart = on_restart
+        self._on_garbled = on_garbled
         self._on_change = on_change
         self._why_ended = ""
         self._greeting: messages.Greeting | None = None
@@ -162,6 +165,7 @@ class Link:
             mux=self._mux,
             on_events=self._on_events,
             on_restart=self._on_restart,
+            on_garbled=self._on_garbled,
             on_change=self._on_change,
         )
 
@@ -182,7 +186,7 @@ class Link:
             return
         logger.info("%s: %s", self._pipe.name, ended.reason)
         self._talk = restarted = self._begin()
-        self._on_restart(ended.reason)
+        (self._on_garbled if ended.garbled else self._on_restart)(ended.reason)
         self._on_change()
         try:
             with anyio.move_on_after(self._timeout) as waiting:
@@ -202,6 +206,7 @@ async def open_link(
     on_events: OnEvents,
     settled: Callable[[], int],
     on_restart: Callable[[str], None],
+    on_garbled: Callable[[str], None],
     on_change: Callable[[], None],
 ) -> Link:
     """Dial a guest and wait for its first word.
@@ -213,6 +218,7 @@ async def open_link(
         on_events: see `Link`.
         settled: see `Link`.
         on_restart: see `Link`.
+        on_garbled: see `Link`.
         on_change: see `Link`.
 
     Raises:
@@ -229,6 +235,7 @@ async def open_link(
         on_events=on_events,
         settled=settled,
         on_restart=on_restart,
+        on_garbled=on_garbled,
         on_change=on_change,
     )
     established = False

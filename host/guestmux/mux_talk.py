@@ -12,13 +12,14 @@ import anyio
 from guestmux.errors import ConnectionLost, UnexpectedReply, refusal
 from guestmux.event import Event, SizedEvent
 from guestmux.guest_stream import GuestStream
-from guestmux.json_talk import MAY_HAVE_RUN, OnEvents
+from guestmux.json_talk import MAY_HAVE_RUN, RESTARTED, OnEvents
 from guestmux_protocol import messages
 from guestmux_protocol.client import Upgraded
 from guestmux_protocol.errors import JsonError
 from guestmux_protocol.json_bounded import decode_bounded
 from guestmux_protocol.json_text import encode_guarded
 from guestmux_protocol.mux import Event as EventFrame
+from guestmux_protocol.mux import MuxError
 from guestmux_transport.mux_connection import MuxConnection
 from guestmux_transport.mux_errors import MuxLost, MuxRefused
 from guestmux_transport.pipe import Pipe
@@ -33,7 +34,6 @@ ACK_SECONDS = 0.5
 EVENT_OVERHEAD = 32
 """Bytes of an EVENT beside its name and data, about."""
 
-RESTARTED = "the guest's side restarted"
 CUT_OFF = "the guest's side restarted in the middle of a message"
 HUNG_UP = "the guest's side hung up"
 
@@ -46,10 +46,12 @@ class TalkEnd(NamedTuple):
     Args:
         reason: for people.
         rest: JSON that came already, where the connection goes on with that; None where it ended.
+        garbled: whether something was cut off that may have been an event.
     """
 
     reason: str
     rest: bytes | None
+    garbled: bool
 
 
 class MuxTalk:
@@ -77,6 +79,7 @@ class MuxTalk:
         self._settled = settled
         self._asked = asyncio.Event()
         self._why_over = ""
+        self._garbled = False
         self._latest = 0
         self._acknowledged = 0
         self._acknowledging: asyncio.TimerHandle | None = None
@@ -108,7 +111,7 @@ class MuxTalk:
         finally:
             if self._acknowledging is not None:
                 self._acknowledging.cancel()
-        return TalkEnd(self._why_lost(), rest)
+        return TalkEnd(self._why_lost(), rest, self._garbled)
 
     async def call(
         self, command: str, arguments: dict[str, Any], convert: Callable[[Any], Any] | None = None
@@ -161,27 +164,26 @@ class MuxTalk:
             if not self.calls:
                 self._asked.clear()
             elif self._connection.partial and self._pipe.received == received:
+                self._garbled = True
                 self.fail_calls(CUT_OFF)
                 self._connection.reset()
                 scope.cancel()
 
     def _take_events(self, frames: list[EventFrame]) -> None:
-        if events := self._read_events(frames):
-            self._on_events(events)
-            self._latest = max(self._latest, frames[-1].seq)
-            self._plan_to_acknowledge()
-
-    def _read_events(self, frames: list[EventFrame]) -> list[SizedEvent]:
-        events = []
-        for frame in frames:
-            seconds, microseconds = divmod(frame.time, 1_000_000)
-            try:
-                event = Event.from_text(frame.name, frame.data, seconds, microseconds)
-            except JsonError as error:
-                logger.debug("%s: skipped an event that is no JSON: %s", self._pipe.name, error.desc)
-            else:
+        events: list[SizedEvent] = []
+        try:
+            for frame in frames:
+                event = _read_event(frame)
                 events.append((event, len(frame.data) + len(frame.name) + EVENT_OVERHEAD))
-        return events
+        except JsonError as error:
+            # Half of a frame, and the beginning of what came when the guest's memory was set back, or it restarted.
+            self._garbled = True
+            raise MuxError(f"an event is no JSON: {error.desc}") from None
+        finally:
+            if events:
+                self._on_events(events)
+                self._latest = max(self._latest, frames[len(events) - 1].seq)
+                self._plan_to_acknowledge()
 
     def _plan_to_acknowledge(self) -> None:
         if self._acknowledging is None:
@@ -196,6 +198,11 @@ class MuxTalk:
             self._connection.ack(settled)
         if settled < self._latest:
             self._plan_to_acknowledge()
+
+
+def _read_event(frame: EventFrame) -> Event:
+    seconds, microseconds = divmod(frame.time, 1_000_000)
+    return Event.from_text(frame.name, frame.data, seconds, microseconds)
 
 
 def _read(command: str, untrusted_value: bytes) -> Any:

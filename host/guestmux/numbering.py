@@ -106,6 +106,19 @@ class Numbering:
             self.go_to(stands)
         return gap
 
+    def set_back(self, to: Position) -> Gap:
+        """The guest's memory was set back: what came above a number is of a history that it knows nothing of.
+
+        Args:
+            to: from behind this the guest is asked again. Nothing above is taken for a repetition.
+
+        Returns:
+            what may be lost: all that the guest gave out anew up to there, without this stream's knowing.
+        """
+        self._begin_anew(self.position if self.seq <= to.seq else to)
+        self._ended = {epoch: min(last, self.seq) for epoch, last in self._ended.items()}
+        return Gap(0, self.seq, ROLLED_BACK)
+
     def _begin_anew(self, stands: Position) -> None:
         """Lower numbers are no sign any more of what came already, unless their runs are known."""
         self._end_run()

@@ -278,6 +278,11 @@ class EventStream:
         if self.window is not None:
             self.window.reset(self._numbering.seq)
 
+    def set_back(self, to: Position) -> None:
+        """The guest's memory was set back; see `Numbering.set_back`. It has to be asked again."""
+        if self.begun:
+            self._tell(self._numbering.set_back(to), breaks=True)
+
     def disconnected(self, reason: str) -> None:
         """The connection is gone, or the guest forgot the subscription."""
         if self.begun and not self._interrupted:

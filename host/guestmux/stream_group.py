@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 import msgspec
 
+from guestmux.arrivals import Arrivals, last_certain
 from guestmux.errors import GuestmuxError, UnexpectedReply
 from guestmux.event import SUBSCRIPTION, SizedEvent
 from guestmux.stream import EventStream
@@ -21,10 +22,20 @@ class StreamGroup:
 
     Args:
         name: the subscription's; empty for the one that streams share.
+        on_set_back: called when the guest's memory was set back, with the last number up to which it can be asked
+            nothing.
+
+    Attributes:
+        fed: how often events came.
+        present: the run that went on when the guest was asked last; empty where it was not.
     """
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", on_set_back: Callable[[Position], None] = lambda _: None) -> None:
         self.name = name
+        self.fed = 0
+        self.present = ""
+        self._on_set_back = on_set_back
+        self._arrivals = Arrivals()
         self._streams: WeakSet[EventStream] = WeakSet()
         self._exact = True
 
@@ -71,14 +82,20 @@ class StreamGroup:
     def on_subscribed(self, *, resume: bool = True) -> Callable[[Any], None]:
         """What takes the reply to a subscription made now; see `arguments`."""
         streams = self.streams
+        since = self.since if resume else None
 
         def subscribed(untrusted_value: Any) -> None:
             try:
                 answer = msgspec.convert(untrusted_value, Subscription)
             except msgspec.ValidationError as error:
                 raise UnexpectedReply(f"the guest's answer to guest-event-subscribe: {error}") from error
+            self.present = answer.epoch
+            self._arrivals.answered(answer.seq, None if since is None else since.seq)
+            is_behind = resume and any(_is_ahead(stream, answer) for stream in streams)
             for stream in streams:
                 stream.subscribed(answer, resume=resume)
+            if is_behind:
+                self._on_set_back(Position(epoch=answer.epoch, seq=answer.seq))
 
         return subscribed
 
@@ -112,13 +129,24 @@ class StreamGroup:
 
     def feed(self, events: Sequence[SizedEvent]) -> bool:
         """Give events to every stream. False: there is none any more."""
+        self.fed += 1
         streams = self.streams
-        for stream in streams:
-            stream.feed(events, exact=self._exact)
+        wrong = self._arrivals.take(events)
+        if possible := events if wrong is None else events[:wrong]:
+            for stream in streams:
+                stream.feed(possible, exact=self._exact)
+        if wrong is not None:
+            self._on_set_back(last_certain(events[wrong][0]))
         return bool(streams)
+
+    def set_back(self, to: Position) -> None:
+        """Tell every stream that the guest's memory was set back; see `EventStream.set_back`."""
+        for stream in self.streams:
+            stream.set_back(to)
 
     def disconnected(self, reason: str) -> None:
         """Tell every stream that the guest is gone, or forgot the subscription."""
+        self._arrivals = Arrivals()
         for stream in self.streams:
             stream.disconnected(reason)
 
@@ -126,3 +154,9 @@ class StreamGroup:
         """End every stream."""
         for stream in self.streams:
             stream.end(error)
+
+
+def _is_ahead(stream: EventStream, answer: Subscription) -> bool:
+    """Whether a stream has more of a run than the guest says that there is."""
+    reached = stream.reached
+    return stream.begun and reached is not None and reached.epoch == answer.epoch and reached.seq > answer.seq

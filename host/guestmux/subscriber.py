@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import anyio
 
+from guestmux.about_stream import BEACON
 from guestmux.asking import CALL_TIMEOUT
+from guestmux.calling import read_as
 from guestmux.errors import (
     CallTimeout,
     CommandFailed,
@@ -22,10 +24,17 @@ from guestmux.hub import EventHub
 from guestmux.link import Link
 from guestmux.stream import EventStream
 from guestmux.stream_group import StreamGroup
+from guestmux_protocol.commands import Position, Subscription
 from guestmux_protocol.errors import RemoteError
 
 RENEW_AFTER = 60.0
-"""Seconds of silence after which a subscription is renewed: behind a `qga` port the guest can restart unseen."""
+"""Seconds without an event after which a subscription is renewed: behind a `qga` port the guest can restart unseen, and
+one whose memory was set back may know nothing of it."""
+
+SET_BACK = "the guest's memory was set back under the connection"
+
+NEVER = 2**53 - 1
+"""A number that no run comes to: a guest that is told of it begins a new run. The largest that is exact in any JSON."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +65,8 @@ class Subscriber:
     """
 
     def __init__(self, ask: Ask, renew_after: float = RENEW_AFTER) -> None:
-        self.hub = EventHub(self._not_wanted)
+        self._set_back = anyio.Event()
+        self.hub = EventHub(self._not_wanted, self._was_set_back)
         self._ask = ask
         self._renew_after = renew_after
         self._unwanted: set[str] = set()
@@ -97,10 +107,12 @@ class Subscriber:
         """Look after the subscriptions of one connection."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._acknowledge)
+            tasks.start_soon(self._give_up_when_set_back, link)
             await self._keep_subscribed(link)
 
     async def _subscribe(self, group: StreamGroup) -> StreamGroup:
         async with self._subscribing:
+            await self._look_into_doubts()
             # The guest allows only so many.
             await self._end_deserted()
             if group.interrupted:
@@ -115,6 +127,35 @@ class Subscriber:
                     raise
                 await self._send(group, resume=False)
         return group
+
+    async def _look_into_doubts(self) -> None:
+        """See to it that no position is given out twice from now on, and that other hosts are told where theirs was."""
+        try:
+            if self.hub.suspected:
+                answer = await self._probe({})
+                if answer.epoch == self.hub.suspected:
+                    self.hub.restored(Position(epoch=answer.epoch, seq=answer.seq))
+                self.hub.suspected = ""
+            if self.hub.doubted:
+                await self._probe({"since": {"epoch": self.hub.doubted, "seq": NEVER}})
+        except CommandFailed as error:
+            logger.debug("no run begins: %s", error)
+        self.hub.suspected = self.hub.doubted = ""
+
+    async def _probe(self, position: dict[str, Any]) -> Subscription:
+        """Subscribe to nothing; gives the guest's answer."""
+        name = self.hub.new_name()
+        wanted = {SUBSCRIPTION: name, "events": [BEACON], **position}
+        value = await self._ask("guest-event-subscribe", wanted, CALL_TIMEOUT)
+        await self._ask("guest-event-unsubscribe", {SUBSCRIPTION: name}, CALL_TIMEOUT)
+        return read_as(Subscription, "guest-event-subscribe", value)
+
+    async def _give_up_when_set_back(self, link: Link) -> None:
+        """The guest knows nothing of what is under way there, or of how far the two were."""
+        while not self.hub.is_set_back:
+            self._set_back = anyio.Event()
+            await self._set_back.wait()
+        link.end(SET_BACK)
 
     def _separate(self) -> None:
         before = len(self.hub.named)
@@ -137,18 +178,20 @@ class Subscriber:
         await self._ask("guest-event-subscribe", arguments, CALL_TIMEOUT, convert)
 
     async def _keep_subscribed(self, link: Link) -> None:
-        """Subscribe again when the guest forgot, or was silent for long."""
-        quiet = False
+        """Subscribe again when the guest forgot, or told nothing for long."""
+        quiet: list[StreamGroup] = []
         while True:
             changed = self._changed
             for group in self.hub.groups:
-                if group.interrupted or quiet:
+                if group.interrupted or group in quiet:
                     await self._renew(link, group)
             await self._end_unwanted(link)
-            received = link.received
+            fed = {group: group.fed for group in self.hub.groups}
             with anyio.move_on_after(self._renew_after) as waiting:
                 await changed.wait()
-            quiet = waiting.cancelled_caught and link.received == received and not link.blocked
+            quiet = []
+            if waiting.cancelled_caught and not link.blocked:
+                quiet = [group for group, count in fed.items() if group.fed == count]
 
     async def _renew(self, link: Link, group: StreamGroup) -> None:
         if error := await self._try(link, lambda: self._subscribe(group)):
@@ -199,6 +242,9 @@ class Subscriber:
         except (GuestmuxError, RemoteError) as error:
             # Whoever subscribes again begins to count anew.
             logger.debug("%s was not acknowledged: %s", seq, error)
+
+    def _was_set_back(self) -> None:
+        self._set_back.set()
 
     def _not_wanted(self, name: str) -> None:
         if name not in self._unwanted:

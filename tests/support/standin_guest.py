@@ -56,6 +56,7 @@ class StandInGuest:
         mux: the connection once it speaks mux.
         can_mux: whether a host may go over.
         can_name: whether it knows more than the unnamed subscription.
+        begins_runs: whether it begins a run where a host has seen more than happened; it refuses otherwise.
         journal: the events so far, numbered from 1.
         epoch: the run that goes on; earlier ones of the same journal are known.
         subscriptions: the arguments of each, by name.
@@ -74,6 +75,7 @@ class StandInGuest:
         self.mux: StandInMux | None = None
         self.can_mux = dialect == "mux"
         self.can_name = True
+        self.begins_runs = False
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.after_replay: list[tuple[Event, str]] = []
         self._epochs = {self.epoch}
@@ -162,9 +164,12 @@ class StandInGuest:
     def restart_run(self) -> None:
         """What the host sees when eventd restarts: the journal goes on, in another run."""
         self._forget()
-        self.epoch += "+"
-        self._epochs.add(self.epoch)
+        self._begin_run()
         self.send(self._dialect.opened())
+
+    def set_back(self, seq: int) -> None:
+        """What the host does not see: memory as it was after an event; connection and subscriptions stay."""
+        del self.journal[seq:]
 
     def restart(self, half_a_message: bytes = b"", *, new_epoch: bool = False) -> None:
         """What the host sees when the guest reboots behind QEMU: the connection stays, the guest begins anew."""
@@ -189,6 +194,10 @@ class StandInGuest:
         if self._writer:
             self._writer.close()
             self._writer = None
+
+    def _begin_run(self) -> None:
+        self.epoch += "+"
+        self._epochs.add(self.epoch)
 
     def _begin_journal(self) -> None:
         self.epoch, self.journal = self.epoch + "+", []
@@ -275,7 +284,10 @@ class StandInGuest:
             raise Refused(f"Parameter '{strange[0]}' is unexpected")
         since = arguments.get("since")
         if since and since["epoch"] in self._epochs and since["seq"] > len(self.journal):
-            raise Refused("'since' is not in this journal")
+            if not self.begins_runs:
+                raise Refused("'since' is not in this journal")
+            if since["epoch"] == self.epoch:
+                self._begin_run()
         self.subscriptions[arguments.get("subscription", "")] = arguments
         return {"epoch": self.epoch, "seq": len(self.journal), "snapshot": {"sessions": self.sessions}}
 
@@ -286,6 +298,8 @@ class StandInGuest:
         if since["epoch"] not in self._epochs:
             self.lose(1, 0, "new-epoch", subscription=subscription)
             since = {"seq": 0}
+        if since["seq"] > len(self.journal):
+            self.lose(0, len(self.journal), "rolled-back", subscription=subscription)
         for event in self.journal[since["seq"] :]:
             if event.name in EventFilter(arguments["events"]):
                 self.send_event(event, subscription)
