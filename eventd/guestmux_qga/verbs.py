@@ -8,7 +8,7 @@ from guestmux_qga.options import Options
 from guestmux_session.verbs.freeze import Freeze
 from guestmux_session.verbs.freeze_hooks import FreezeHooks
 from guestmux_session.verbs.freeze_state import STATE_NAME
-from guestmux_session.verbs.sets import system_verbs
+from guestmux_session.verbs.system_set import system_verbs
 from guestmux_session.verbs.users import Users
 
 

@@ -9,8 +9,7 @@ from guestmux_protocol.version import VERSION
 from guestmux_session.agent import SYSTEM_BUS
 from guestmux_session.session_config import read_session_config
 from guestmux_session.stock import SessionAgent
-from guestmux_session.system_config import DEFAULT_PATH
-from guestmux_session.system_main import system_main
+from guestmux_session.system_path import DEFAULT_PATH
 from guestmux_transport.allocator import keep_little
 from guestmux_transport.logs import configure_logging
 
@@ -81,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT; returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["log"]:
-        # Imported here: the agent has no use for it, and its memory is counted.
+        # Imported here, as what follows: a session's agent has no use for it, and its memory is counted.
         from guestmux_session.log_command import log_main
 
         return log_main(given[1:])
@@ -99,6 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.system:
         if options.session:
             parser.error("--session is for a session's agent, and --system for none")
+        from guestmux_session.system_main import system_main
+
         return system_main(options)
     if options.config or options.check_config:
         parser.error("--config and --check-config are for --system")

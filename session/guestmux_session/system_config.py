@@ -15,8 +15,6 @@ from msgspec import Meta
 from guestmux_protocol.errors import GuestmuxError
 from guestmux_session.verbs.freeze_hooks import HOOK_SECONDS
 
-DEFAULT_PATH = "/etc/guestmux/system-agent.toml"
-
 HOOKS = ("/etc/qemu/fsfreeze-hook", "/etc/guestmux/fsfreeze-hook.d")
 """qemu-ga's program, as `qemu-ga -F` runs it, and our folder of programs."""
 

@@ -10,17 +10,13 @@ from pathlib import Path
 from guestmux_session.pushed.place import system_place
 from guestmux_session.pushed.pushed_agents import PushedAgents
 from guestmux_session.system_agent import SystemAgent
-from guestmux_session.system_config import (
-    DEFAULT_PATH,
-    ConfigError,
-    SystemConfig,
-    check_commands,
-    read_system_config,
-)
+from guestmux_session.system_config import ConfigError, SystemConfig, check_commands, read_system_config
+from guestmux_session.system_path import DEFAULT_PATH
 from guestmux_session.verbs.freeze import Freeze
 from guestmux_session.verbs.freeze_hooks import FreezeHooks
 from guestmux_session.verbs.freeze_state import STATE_NAME
-from guestmux_session.verbs.sets import command_names, system_verbs
+from guestmux_session.verbs.sets import command_names
+from guestmux_session.verbs.system_set import system_verbs
 from guestmux_transport.logs import configure_logging
 
 STATE_FOLDER = "/run/guestmux-system"

@@ -19,8 +19,9 @@ from guestmux_session.system_config import SystemConfig, check_commands, read_sy
 from guestmux_session.verbs.freeze import Freeze
 from guestmux_session.verbs.freeze_hooks import FreezeHooks
 from guestmux_session.verbs.freeze_state import STATE_NAME
-from guestmux_session.verbs.sets import command_names, session_verbs, system_verbs
+from guestmux_session.verbs.sets import command_names, session_verbs
 from guestmux_session.verbs.surroundings import SystemSurroundings
+from guestmux_session.verbs.system_set import system_verbs
 from guestmux_transport.errors import CallError
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.standin_manager import StandinManager, standin_manager

@@ -10,7 +10,10 @@ import pytest
 from tests.support.dbus_daemon import PrivateBus, private_bus
 
 LITTLE = "import sys\nfrom guestmux_transport.lean_imports import import_little\nimport_little()\n"
-HEAVY = "sorted({'_ssl', '_hashlib', 'xml', 'dbus_fast.service', 'dbus_next.service'} & {*sys.modules})"
+HEAVY = (
+    "sorted({'_ssl', '_hashlib', '_lzma', '_bz2', 'xml', 'dbus_fast.service', 'dbus_next.service'}"
+    " & {*sys.modules})"
+)
 
 
 def printed(program: str) -> str:
@@ -42,6 +45,16 @@ anyio.run(main)
 def test_who_wants_tls_gets_it() -> None:
     program = "import asyncio, ssl\nssl.create_default_context()\nprint('_ssl' in sys.modules)"
     assert printed(LITTLE + program) == "True"
+
+
+def test_a_sessions_agent_has_nothing_of_the_machines() -> None:
+    program = "import guestmux_session.__main__\nprint(*(name for name in sys.modules if 'system_' in name))"
+    assert printed(LITTLE + program) == "guestmux_session.system_path"
+
+
+def test_who_wants_archives_gets_them() -> None:
+    program = "import bz2, lzma, shutil\nprint(bz2.compress(b''), bool(shutil.which('sh')))"
+    assert printed(LITTLE + program).endswith("True")
 
 
 def test_what_is_loaded_already_stays_as_it_is() -> None:

@@ -18,7 +18,7 @@ came and went before anybody was told of it is left out, start and exit; so what
 Kind = Literal["started", "exited", "focused"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """An event to be sent.
 

@@ -11,7 +11,7 @@ MAX_WINDOWS = 4096
 """Windows that are followed, some 300 bytes each: ten times what a person has open. Of more, nothing is told."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AppRef:
     """An application that runs: one for each process, or each id where processes are not known.
 
@@ -26,7 +26,7 @@ class AppRef:
     pid: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class Running:
     """An application and its windows, oldest first."""
 

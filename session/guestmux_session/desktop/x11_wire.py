@@ -58,7 +58,7 @@ class Packet:
     data: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Property:
     """A window's property, as far as it was asked for.
 

@@ -15,7 +15,8 @@ from guestmux_session.pushed.place import Place, PushPolicy, system_place, user_
 from guestmux_session.pushed.signatures import Signatures
 from guestmux_session.pushed.store import AgentFolder
 from guestmux_session.session_config import read_session_config
-from guestmux_session.system_config import DEFAULT_PATH, ConfigError, read_system_config
+from guestmux_session.system_config import ConfigError, read_system_config
+from guestmux_session.system_path import DEFAULT_PATH
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: another start would not mend it, and the unit is not tried again."""

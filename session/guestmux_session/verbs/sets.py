@@ -1,13 +1,11 @@
-"""Which verbs each agent serves."""
+"""Which verbs a session's agent serves, and what all agents do with theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from guestmux_session.declarations import commands_of
-from guestmux_session.verbs.authorized_keys import AuthorizedKeys
 from guestmux_session.verbs.checksums import Checksums
-from guestmux_session.verbs.clock import Clock
 from guestmux_session.verbs.connections import Connections
 from guestmux_session.verbs.disks import Disks
 from guestmux_session.verbs.downloads import Downloads
@@ -17,15 +15,9 @@ from guestmux_session.verbs.file_changes import FileChanges
 from guestmux_session.verbs.file_facts import FileFacts
 from guestmux_session.verbs.files import Files
 from guestmux_session.verbs.filesystems import Filesystems
-from guestmux_session.verbs.freeze import Freeze
-from guestmux_session.verbs.memory_blocks import MemoryBlocks
 from guestmux_session.verbs.network import Network
-from guestmux_session.verbs.passwords import Passwords
-from guestmux_session.verbs.power import Power
 from guestmux_session.verbs.processes import Processes
-from guestmux_session.verbs.processors import Processors
-from guestmux_session.verbs.surroundings import Surroundings, SystemSurroundings
-from guestmux_session.verbs.trim import Trim
+from guestmux_session.verbs.surroundings import Surroundings
 from guestmux_session.verbs.uploads import Uploads
 
 _CLOSED = Files | FileChanges | Checksums | Downloads | Uploads | Processes
@@ -39,19 +31,6 @@ def session_verbs(surroundings: Surroundings) -> list[object]:
         surroundings: where the processes live that a host starts.
     """
     return [*_files(), Processes(surroundings), Connections(), Facts(), Network(), Filesystems(), Disks()]
-
-
-def system_verbs(freeze: Freeze) -> list[object]:
-    """What root serves: all that qemu-ga does, but for guest-get-users, which eventd knows from logind.
-
-    Args:
-        freeze: knows whether file systems are frozen, which whoever stops the process asks.
-    """
-    return [
-        *(*_files(), Processes(SystemSurroundings()), Connections()),
-        *(Facts(), Network(), Filesystems(), Disks(), Processors(), MemoryBlocks()),
-        *(freeze, Trim(), Power(), Clock(), Passwords(), AuthorizedKeys()),
-    ]
 
 
 def _files() -> list[object]:
