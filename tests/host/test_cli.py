@@ -354,7 +354,7 @@ async def test_events_that_do_not_come(cli: Cli) -> None:
 async def test_fewer_events_than_wanted(cli: Cli, standin: StandInGuest) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(emit, standin, "X")
-        status, out, _ = await cli("events", "--count", "2", "--timeout", "1")
+        status, out, _ = await cli("events", "--count", "2", "--timeout", "3")
     assert (status, out) == (exits.FAILED, "X\n")
 
 
