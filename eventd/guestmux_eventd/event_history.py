@@ -131,9 +131,7 @@ class EventHistory:
             return self._planned_anew(since) if self._may_be_again(since) else found
         if not self._may_begin.take():
             raise CommandFailure(f"'since' is not in this journal, which ends at {self.log.last}")
-        logger.warning(
-            "a host has seen event %d of this run, which is at %d: a new one begins", since.seq, self.log.last
-        )
+        logger.warning("a host has seen more of this run, which is at %d: a new one begins", self.log.last)
         return self._planned_anew(since)
 
     def _may_be_again(self, since: Since) -> bool:
