@@ -41,7 +41,7 @@ class FreezeGate:
 
     def admits(self, command: str) -> bool:
         """Whether a command may go to an agent now."""
-        return not self.frozen or command in ROUTED_WHILE_FROZEN
+        return not (self._frozen or self._under_way) or command in ROUTED_WHILE_FROZEN
 
     def watch(self, changed: Callable[[bool], object]) -> None:
         """Have `changed` called with True when it shuts, before anything is frozen, and with False when it opens."""

@@ -209,7 +209,7 @@ class HostSession:
             return None
         if isinstance(incoming, Answered):
             return incoming.data
-        if self._natives.serves(incoming.command, self.dialect):
+        if self._natives.serves(incoming.command, self._dialect.name):
             return self._run_native(incoming)
         reply = self._ask(incoming, self._next_answered)
         self._answering = reply == b""
@@ -268,7 +268,7 @@ class HostSession:
         """The reply to a concurrent request, or b"" when it comes later."""
         if request.command == UPGRADE:
             return self._dialect.error(request, GENERIC_ERROR, f"The command {UPGRADE} does not support OOB")
-        if self._natives.serves(request.command, self.dialect):
+        if self._natives.serves(request.command, self._dialect.name):
             return self._run_native(request)
         if self._concurrent >= MAX_CONCURRENT:
             desc = f"{MAX_CONCURRENT} concurrent commands are under way; wait for one to finish"
@@ -298,7 +298,7 @@ class HostSession:
     async def _make(self, incoming: Incoming, answer: Answer) -> bytes:
         if isinstance(incoming, Answered):
             return incoming.data
-        if self._natives.serves(incoming.command, self.dialect):
+        if self._natives.serves(incoming.command, self._dialect.name):
             return self._run_native(incoming)
         return await self._run_routed(incoming, answer)
 

@@ -192,9 +192,9 @@ class Router:
         agent = self._finder.find(command, wanted.route.session)
         if not self._streams.reaches(agent, command, arguments):
             return None
-        admitted = self._check(wanted, Target(agent), caller, stream=False)
+        self._check(wanted, agent, caller, stream=False)
         plain = PlainCall(agent, command, self._recorded(caller, agent, command), settle)
-        plain.begin(self._streams, arguments, port=caller.port, timeout=admitted.timeout)
+        plain.begin(self._streams, arguments, port=caller.port, timeout=self._timeout(command, wanted.route))
         return plain.give_up
 
     async def open(self, request: Request, caller: Caller, relay: StreamRelay) -> None:
@@ -221,8 +221,11 @@ class Router:
     async def _admit(self, request: Request, caller: Caller, *, stream: bool) -> Admitted:
         """Find the agent, and check everything that can be refused before it is asked."""
         wanted = self._wanted(request)
-        target = await self._target(wanted.command, wanted.route, wanted.arguments, caller)
-        return self._check(wanted, target, caller, stream=stream)
+        command, arguments, route = wanted
+        target = await self._target(command, route, arguments, caller)
+        self._check(wanted, target.agent, caller, stream=stream)
+        self._handles.check_room(caller, command)
+        return Admitted(command, arguments, target, self._timeout(command, route))
 
     def _wanted(self, request: Request) -> Wanted:
         """Read what the host says of where the command goes."""
@@ -232,14 +235,12 @@ class Router:
             raise command_not_found(command)
         return Wanted(command, arguments, read_route(untrusted_routing))
 
-    def _check(self, wanted: Wanted, target: Target, caller: Caller, *, stream: bool) -> Admitted:
-        """Check everything that can be refused once the agent is found."""
-        command, arguments, route = wanted
-        _check_kind(target.agent, command, stream=stream)
-        self._check_allowed(command, target.agent, caller)
-        _check_arguments(target.agent, command, arguments)
-        self._handles.check_room(caller, command)
-        return Admitted(command, arguments, target, self._timeout(command, route))
+    def _check(self, wanted: Wanted, agent: Agent, caller: Caller, *, stream: bool) -> None:
+        """Check what can be refused of any command once the agent is found."""
+        command = wanted.command
+        _check_kind(agent, command, stream=stream)
+        self._check_allowed(command, agent, caller)
+        _check_arguments(agent, command, wanted.arguments)
 
     async def _target(self, command: str, route: Route, arguments: dict[str, Any], caller: Caller) -> Target:
         use = HANDLES.get(command)

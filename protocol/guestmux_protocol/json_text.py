@@ -97,7 +97,9 @@ def _is_certain(decoded: Any, text: bytes) -> bool:
     Each member has one colon, so none came twice if those left, with the colons in strings, are as many as
     the text's. The colons of lost members only make the text's more.
     """
-    if type(decoded) is dict and len(text) <= SHORT and _is_certainly_flat(decoded, text):
+    if type(decoded) is str or (
+        type(decoded) is dict and len(text) <= SHORT and _is_certainly_flat(decoded, text)
+    ):
         return True
     members = 0
     containers: list[Any] = [[decoded]]
@@ -158,8 +160,10 @@ def encode(value: Any) -> bytes:
     Raises:
         JsonError: something else, NaN, an infinity, half a surrogate pair, or nesting of about a thousand.
     """
-    if type(value) is dict and any(type(member) is str and len(member) > LONG for member in value.values()):
-        return _encode_members(value)
+    if type(value) is dict:
+        for member in value.values():
+            if type(member) is str and len(member) > LONG:
+                return _encode_members(value)
     try:
         text = _encode(value)
     except (TypeError, ValueError) as error:

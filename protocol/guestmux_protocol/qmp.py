@@ -30,6 +30,8 @@ CAPABILITIES = ("oob",)
 class State(Enum):
     """Where the connection stands in QMP's life."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and these are looked up for each command
+
     NEGOTIATING = "capabilities negotiation"
     COMMANDS = "command"
 

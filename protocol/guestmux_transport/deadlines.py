@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 
@@ -26,11 +27,12 @@ class Deadlines:
     was; when it fires, which it also does once after the last was met, it looks for the next.
     """
 
-    __slots__ = ("_open", "_timer")
+    __slots__ = ("_looks_at", "_open", "_timer")
 
     def __init__(self) -> None:
         self._open: dict[Timed, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
 
     def __repr__(self) -> str:
         return f"<Deadlines {len(self._open)}>"
@@ -40,7 +42,7 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         timed.ends = loop.time() + seconds
         self._open[timed] = None
-        if self._timer is None or timed.ends < self._timer.when():
+        if timed.ends < self._looks_at:
             self._look_at(timed.ends)
 
     def drop(self, timed: Timed) -> None:
@@ -50,10 +52,11 @@ class Deadlines:
     def _look_at(self, time: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._looks_at = time
         self._timer = asyncio.get_running_loop().call_at(time, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self._looks_at = None, math.inf
         now = asyncio.get_running_loop().time()
         try:
             due = [timed for timed in self._open if timed.ends <= now]

@@ -70,6 +70,7 @@ class MuxDriver:
         self._loop = asyncio.get_running_loop()
         self._poller = edge_poller()
         self._over: asyncio.Future[MuxEnd] = self._loop.create_future()
+        self._faults = FaultsGoTo(self._over)
         self._sent = Flag()
         self._is_planned = False
         self._is_held = False
@@ -110,7 +111,7 @@ class MuxDriver:
 
     def readable(self) -> None:
         """The pipe may be read; for the pipe."""
-        with FaultsGoTo(self._over):
+        with self._faults:
             self._receive_some()
 
     def writable(self) -> None:

@@ -69,8 +69,10 @@ class Served:
         typed = self.description.parse(arguments)
         if self.whole:
             return lambda *stream: self.method(typed, *stream)
-        members = {name: getattr(typed, name) for name in typed.__struct_fields__}
-        given = {name: value for name, value in members.items() if value is not msgspec.UNSET}
+        given = {}
+        for name in typed.__struct_fields__:
+            if (value := getattr(typed, name)) is not msgspec.UNSET:
+                given[name] = value
         return lambda *stream: self.method(*stream, **given)
 
 

@@ -9,33 +9,27 @@ class Asked:
     Attributes:
         last: the highest id so far, of requests and streams.
         size: bytes of the arguments of everything unanswered, streams included.
+        requests: ids of the requests without an answer.
+        sizes: bytes of the arguments of each, by the ids of everything unanswered.
     """
 
-    __slots__ = ("_requests", "_sizes", "last", "size")
+    __slots__ = ("last", "requests", "size", "sizes")
 
     def __init__(self) -> None:
         self.last = 0
         self.size = 0
-        self._sizes: dict[int, int] = {}
-        self._requests: set[int] = set()
-
-    @property
-    def requests(self) -> set[int]:
-        """Ids of the requests without an answer."""
-        return self._requests
+        self.sizes: dict[int, int] = {}
+        self.requests: set[int] = set()
 
     def add(self, number: int, size: int, *, request: bool) -> None:
         """Note a REQUEST or an OPEN."""
         self.last = number
         self.size += size
-        self._sizes[number] = size
+        self.sizes[number] = size
         if request:
-            self._requests.add(number)
+            self.requests.add(number)
 
     def answered(self, number: int) -> None:
         """Note the answer to what is unanswered."""
-        self.size -= self._sizes.pop(number)
-        self._requests.discard(number)
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._sizes
+        self.size -= self.sizes.pop(number)
+        self.requests.discard(number)

@@ -149,7 +149,7 @@ class Inbound:
         return error
 
     def _answer_came(self, number: int) -> None:
-        if number not in self._asked:
+        if number not in self._asked.sizes:
             raise MuxError(f"an answer to {number}, which is not unanswered")
         self._asked.answered(number)
 
@@ -177,7 +177,7 @@ class Inbound:
     def _cancel_came(self, cancel: Cancel) -> Frame | None:
         if cancel.id > self._asked.last:
             raise MuxError(f"CANCEL of {cancel.id}, which was not asked")
-        return cancel if cancel.id in self._asked else None
+        return cancel if cancel.id in self._asked.sizes else None
 
     def _credited(self, credit: Credit) -> Frame | None:
         self._check_opened(credit)

@@ -157,7 +157,7 @@ class Multiplexer:
 
     def cancel(self, number: int) -> None:
         """Ask for what is unanswered to be given up; it is still answered. Nothing happens when it was answered."""
-        if number not in self._asked:
+        if number not in self._asked.sizes:
             return
         if number not in self._streams or self._streams.cancelled(number):
             self._writer.control(encode(Cancel(number)))
@@ -263,7 +263,7 @@ class Multiplexer:
         return self._writer.event_bytes < EVENT_BYTES
 
     def _check_asked(self, number: int) -> None:
-        if number not in self._asked:
+        if number not in self._asked.sizes:
             raise ValueError(f"{number} is not unanswered")
 
     def _check_value(self, value: bytes) -> None:
@@ -310,7 +310,7 @@ class Multiplexer:
                 raise ValueError("only a server closes with a value")
         if failure is None:
             self._streams.close(stream, value)
-        elif stream in self._asked and stream in self._streams:
+        elif stream in self._asked.sizes and stream in self._streams:
             self._give_up(stream)
         else:
             self._streams.fail(stream, Failure(failure.error_class, _cut(failure.desc), failure.party))
