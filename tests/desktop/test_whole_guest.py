@@ -17,6 +17,7 @@ from tests.support.dbus_daemon import PrivateBus
 from tests.support.eventd import STRETCH_SECONDS, STRETCHES, Eventd, running_eventd
 from tests.support.standin_logind import StandinLogind, standin_logind
 from tests.support.x_server import XServer
+from tests.support.x_windows import Windows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(40)]
 
@@ -27,8 +28,10 @@ from guestmux_session.__main__ import main
 main()
 """
 
-MAX_MEMORY = 35 * 1024 * 1024
+MAX_MEMORY = 35_000_000
 """Bytes that an agent may hold with the desktop's providers at work."""
+
+MANY = 1000
 
 
 @pytest.fixture
@@ -83,6 +86,11 @@ async def until(stream: guestmux.EventStream, name: str) -> dict[str, object]:
     raise AssertionError("the stream ended")
 
 
+async def until_told(stream: guestmux.EventStream, name: str, app_id: str) -> None:
+    while (await until(stream, name))["app-id"] != app_id:
+        pass
+
+
 async def rests(pid: int) -> bool:
     """Whether a process comes to rest, and stays at it for a while."""
     for _ in range(STRETCHES):
@@ -118,6 +126,27 @@ async def test_a_host_hears_of_applications(
         await guest.call("session-close-app", session=session, app_id="debian-xterm")
         assert (await until(stream, "APP_EXITED"))["pid"] == xterm.pid
         assert _memory(agent.pid) <= MAX_MEMORY
+
+
+async def test_a_thousand_windows_leave_little_behind(
+    eventd: Eventd, agent: anyio.abc.Process, x: XServer
+) -> None:
+    async with guestmux.connect(f"unix:{eventd.qmp}") as guest, guest.events("*") as stream:
+        await until(stream, "APP_FOCUSED")
+        windows = await Windows.on(x)
+        for burst in range(2):
+            for number in range(MANY):
+                await windows.make(b"some\0app-%d\0" % number)
+            await windows.make(b"some\0last-%d\0" % burst)
+            await windows.list()
+            # What is told is told in order.
+            await until_told(stream, "APP_STARTED", f"last-{burst}")
+            for window in [*windows.open]:
+                windows.destroy(window)
+            await windows.list()
+            await until_told(stream, "APP_EXITED", f"last-{burst}")
+        assert _memory(agent.pid) <= MAX_MEMORY
+        windows.close()
 
 
 @pytest.mark.parametrize("allowed", ['[[privacy]]\nevents = ["APP_*"]\nallow = ["title"]\n'])
