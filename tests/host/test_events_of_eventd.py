@@ -76,6 +76,10 @@ async def until_back(stream: guestmux.EventStream) -> list[guestmux.Item]:
     return items
 
 
+def positions(items: list[guestmux.Item]) -> list[tuple[str, int]]:
+    return [(item.epoch, item.seq or 0) for item in items if isinstance(item, guestmux.Event)]
+
+
 async def test_nothing_is_lost_by_a_restart(
     guest: guestmux.Guest, eventd: Eventd, logind: StandinLogind, session: str, tmp_path: Path
 ) -> None:
@@ -93,6 +97,34 @@ async def test_nothing_is_lost_by_a_restart(
             assert stream.position
             assert stream.position.epoch != before.epoch
             assert stream.position.seq > before.seq
+
+
+async def test_what_is_told_twice_ends_a_run(
+    guest: guestmux.Guest, logind: StandinLogind, session: str
+) -> None:
+    """As if eventd's memory had been set back, and it had sent an event before that."""
+    async with guest.events("SESSION_*LOCK") as stream:
+        await lock_and_unlock(logind, session)
+        before = await take(stream, 2)
+        assert stream.position
+        run, last = stream.position.epoch, stream.position.seq
+        gone = guestmux.Event("SESSION_LOCK", {"epoch": run, "seq": last + 50, "source": "verified"})
+        guest._hub.dispatch([(gone, 100)])
+        assert await take(stream, 1) == [gone]
+        await lock_and_unlock(logind, session)
+        gap, *told = await until_back(stream)
+        assert isinstance(gap, guestmux.Gap)
+        assert gap.reason == "rolled-back"
+        assert names(told) == ["Disconnected", "Reconnected"]
+        again = await take(stream, 2)
+        assert names(before) == names(again) == list(ALIVE)
+        assert positions(again)[0] == (run, gap.last + 1)
+        await lock_and_unlock(logind, session)
+        later = await take(stream, 2)
+        assert names(later) == list(ALIVE)
+        [(present, first), _] = positions(later)
+        assert present != run, "no position is given out twice any more"
+        assert first < last + 50
 
 
 async def test_a_consumer_that_was_away(
