@@ -11,7 +11,7 @@ import pytest
 
 from guestmux_eventd.told import ToldSession
 from tests.chaos.claims import Emitted
-from tests.chaos.gaps import Causes
+from tests.chaos.gaps import Causes, check_gaps
 from tests.chaos.hearing import Finding, Listener
 from tests.chaos.ledger import Change, Key, Ledger, Sync, Value
 from tests.chaos.overload import MAX_GROWTH, growth
@@ -252,6 +252,21 @@ def test_a_story_that_is_none_is_found(events: list[Said]) -> None:
 
 def test_a_crash_gap_needs_a_crash(judged: Callable[..., list[Finding]]) -> None:
     assert judged(GOOD, crashes=0) != []
+
+
+@pytest.mark.parametrize(("host", "findings"), [("sdk", 0), ("durable", 1)])
+def test_a_restart_may_be_told_again_to_who_had_no_time_to_keep_its_position(
+    host: str, findings: int
+) -> None:
+    hearing = Listener(host, {A: 0, B: 1}, whole=False).follow(
+        [
+            Connected(1.0, A, 5, A, 5),
+            Lost(2.0, A, 5, 6, 20, "restart", ["NETWORK_*"]),
+            Lost(3.0, B, 20, 21, 30, "restart", ["NETWORK_*"]),
+        ]
+    )
+    check_gaps(hearing, Causes(10, 0, 1, lasting=True, sights=[], killed={"sdk": 1}))
+    assert len(hearing.findings) == findings
 
 
 def power(epoch: str, seq: int, name: str, at: float) -> Said:

@@ -215,7 +215,8 @@ class World:
         """What the referee is to judge, when all is at rest."""
         restarts = self.monkey.count("start eventd")
         crashes = self.monkey.count("SIGKILL eventd")
-        causes = Causes(self.ring, crashes, restarts, self.lasting, self.witness.sights)
+        killed = {"sdk": self.monkey.count("SIGKILL sdk")}
+        causes = Causes(self.ring, crashes, restarts, self.lasting, self.witness.sights, killed)
         heard = {name: self.record_of(name) for name in self.hosts}
         sparing = {name: heard.pop(name) for name in ("sparing", "sdk")}
         stored = read_stored(self.directory / "journal", self.directory / "judged")
