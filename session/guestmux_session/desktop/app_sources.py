@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -15,8 +15,9 @@ from guestmux_session.desktop.apps_wayland_wlr import WlrApps
 from guestmux_session.desktop.apps_x11_ewmh import X11Apps
 from guestmux_session.desktop.desktop_entries import DesktopEntries
 from guestmux_session.desktop.displays import Desktop, Displays
-from guestmux_session.desktop.errors import DisplayUnavailable
+from guestmux_session.desktop.errors import DisplayError, DisplayUnavailable
 from guestmux_session.desktop.user_manager import UserManager
+from guestmux_session.desktop.x11_window_list import WindowList
 
 FIRST_LOOK = 1.0
 """Seconds after which a session without a display server is looked at again, while somebody wants its events: nothing
@@ -51,7 +52,10 @@ class AppSources:
         desktop = await self._displays.find()
         if desktop.kind == "x11":
             async with self._displays.x11() as x11:
-                yield X11Apps(x11, self._entries, desktop.environment)
+                if self._manager.lost_reason is None and not await WindowList(x11).is_there():
+                    yield self._of_systemd(desktop)
+                else:
+                    yield X11Apps(x11, self._entries, desktop.environment)
         elif desktop.kind == "wayland":
             async with self._on_wayland(desktop) as source:
                 yield source
@@ -59,9 +63,18 @@ class AppSources:
             yield self._of_systemd(desktop)
 
     async def until_another(self, source: AppSource) -> None:
-        """Wait until there may be a better one: a display server has come to a session that had none."""
-        if source.has_windows or (await self._displays.find()).kind != "none":
+        """Wait until there may be a better one: a display server has come to a session that had none, or a window
+        manager to an X server.
+        """
+        kind = (await self._displays.find()).kind
+        if source.has_windows or kind == "wayland":
             await anyio.sleep_forever()
+        if kind == "x11":
+            # Where that is lost, what there is has to be found out anew as well.
+            with suppress(DisplayError):
+                async with self._displays.x11() as x11:
+                    await WindowList(x11).wait()
+            return
         waits = Backoff(FIRST_LOOK)
         while (await self._displays.find()).kind == "none":  # noqa: ASYNC110 - nothing tells of it
             await anyio.sleep(waits.next())
