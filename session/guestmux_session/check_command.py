@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections import Counter
@@ -96,15 +97,20 @@ def check_main(arguments: list[str]) -> int:
     configure_logging("error")
     report = _Report(options.name, command, as_json=options.json)
     reasons: list[str] = []
+    unread = False
     try:
         anyio.run(_check, options, command, report.tell)
     except* GuestmuxError as errors:
         reasons += map(str, _leaves(errors))
     except* KeyboardInterrupt:
         reasons.append("interrupted")
+    except* BrokenPipeError:
+        # Who reads has seen enough; Python would complain once more when it closes the output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unread = True
     for reason in reasons:
         print(f"guestmux-session: {reason}", file=sys.stderr)
-    return CANNOT if reasons else report.end()
+    return CANNOT if reasons or unread else report.end()
 
 
 async def _check(options: argparse.Namespace, command: list[str], tell: Callable[[Finding], None]) -> None:

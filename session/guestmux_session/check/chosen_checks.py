@@ -28,6 +28,9 @@ CALL_SECONDS = 30.0
 LONG_ENOUGH = 0.5
 """Seconds that a command must take for one to see whether Cancel ends it."""
 
+INTERNAL_ERROR = "internal error in "
+"""What the SDK answers for a bug of the command's."""
+
 ID = 77
 """Of the call that is cancelled."""
 
@@ -89,6 +92,9 @@ def _failure(check: str, answer: Answer) -> Finding:
         return failed(
             check, f"{answer.error} says nothing", "the text is for people at the host: what to do next"
         )
+    if answer.text.startswith(INTERNAL_ERROR):
+        todo = "it raised what is no CommandError, or returned what is not as declared: its log has the traceback"
+        return failed(check, answer.text[:200], todo)
     return passed(check, f"it failed, and says why: {answer.text[:200]}")
 
 

@@ -123,6 +123,38 @@ async def test_a_call_is_under_way_when_it_is_cancelled(tmp_path: Path) -> None:
     assert cancelled.text == "the command ended, and it answers the next call"
 
 
+BUGS = """
+from guestmux_session import Agent, CommandError, command
+class Bugs(Agent):
+    name = "org.example.bugs"
+    version = "1"
+    @command("__org.example_wrong")
+    async def wrong(self) -> int:
+        "Give text for a number."
+        return "text"
+    @command("__org.example_raises")
+    def raises(self) -> str:
+        "Divide by nothing."
+        return str(1 / 0)
+    @command("__org.example_refuses")
+    def refuses(self) -> str:
+        "Do nothing."
+        raise CommandError("not today")
+Bugs().main()
+"""
+
+
+async def test_a_bug_of_a_command_is_none_of_its_answers(tmp_path: Path) -> None:
+    (agent := tmp_path / "agent.py").write_text(BUGS)
+    names = ["__org.example_wrong", "__org.example_raises", "__org.example_refuses"]
+    chosen: dict[str, Any] = {name: {} for name in names}
+    found = await findings(name="org.example.bugs", command=[sys.executable, str(agent)], chosen=chosen)
+    assert found["__org.example_wrong"].status is Status.FAIL
+    assert found["__org.example_raises"].text.startswith("internal error in __org.example_raises")
+    assert found["__org.example_refuses"].text == "it failed, and says why: not today"
+    assert those(found, Status.FAIL) <= {*names[:2], *(f"{name} in no time" for name in names[:2])}
+
+
 async def test_an_agent_that_misses_a_new_eventd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life_checks, "AGAIN_SECONDS", 5.0)
     found = await findings("ignores-a-new-eventd")
@@ -299,6 +331,17 @@ async def test_the_command_line() -> None:
     lines = [json.loads(line) for line in shown.splitlines()]
     assert status == 1
     assert [line["check"] for line in lines if line["status"] == "FAIL"] == ["cancel"]
+
+
+async def test_nobody_reads_any_more() -> None:
+    command = [sys.executable, "-m", "guestmux_session", "check-agent", NAME, "--", *FAULTY]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = await anyio.run_process(command, stdout=write, check=False, cwd=TREE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (3, b"")
 
 
 async def test_what_cannot_be_checked() -> None:
