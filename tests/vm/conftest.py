@@ -8,6 +8,7 @@ import pytest
 
 from guestmux import blocking
 from tests.guest.logins import Login, TerminalLogin, seat_login, terminal_login
+from tests.vm.emulated import WAIT_SECONDS
 from tests.vm.machine import Machine, booted_machine
 from tests.vm.qemu import PROGRAM
 
@@ -70,5 +71,5 @@ def log_in_on_seat(machine: Machine) -> Iterator[Callable[[str], Login]]:
 @pytest.fixture
 def guest(machine: Machine) -> Iterator[blocking.Guest]:
     """The SDK, connected to the port of guestmux."""
-    with blocking.connect(f"unix:{machine.qemu.socket('qmp')}", timeout=30) as guest:
+    with blocking.connect(f"unix:{machine.qemu.socket('qmp')}", timeout=WAIT_SECONDS) as guest:
         yield guest

@@ -12,10 +12,10 @@ from tests.vm.control import Control
 SLOWER = 5
 """How much longer than in a container a command may take; on an idle machine it is half of that."""
 
-WAIT_SECONDS = 100.0
-"""An emulated machine needs some seconds for what a real one does in a tenth of one."""
+WAIT_SECONDS = 200.0
+"""An emulated machine needs some seconds for a tenth of one on a real one, and ten times that where others work."""
 
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 120.0
 """A boot takes 15 s on an idle machine; as any command it has SLOWER times this on a busy one."""
 
 FIRST_VT = 8

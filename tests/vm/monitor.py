@@ -9,8 +9,8 @@ from typing import Any
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from qemu.qmp import EventListener, QMPClient
 
-EVENT_SECONDS = 60.0
-"""Time that an event of QEMU's has to come."""
+EVENT_SECONDS = 300.0
+"""Time that an event of QEMU's has to come: a guest may have to shut down before it."""
 
 
 class Monitor:

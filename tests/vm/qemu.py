@@ -16,16 +16,19 @@ PROGRAM = "qemu-system-x86_64"
 PORTS = {"qmp": "org.guestmux.0", "qga": "org.qemu.guest_agent.0", "control": CONTROL_PORT}
 """The virtio ports of the machine; each is a socket on this one, by the key."""
 
+CONTROLLER = "ports"
+"""What the ports are plugged into."""
+
 SERIAL_LINES = ("ttyS1", "ttyS2", "ttyS3")
 """Where people log in; ttyS0 is the console."""
 
 MEMORY = "640M"
 """Debian's minimum and eventd's largest, and little to migrate."""
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 """Time that QEMU has to open its monitor."""
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 """A killed process is gone at once, unless the kernel hangs."""
 
 POLL_SECONDS = 0.02
@@ -82,12 +85,12 @@ class Qemu:
         listed = self.monitor.execute("query-chardev")
         return next(str(chardev["filename"]) for chardev in listed if chardev["label"] == label)
 
-    def plug(self, port: str) -> None:
+    def plug(self, port: str, controller: str = CONTROLLER) -> None:
         """Plug a port in."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                self.monitor.execute("device_add", port_device(port))
+                self.monitor.execute("device_add", port_device(port, controller))
                 return
             except ExecuteError as error:
                 # Shortly after it was unplugged QEMU still has the old device, which holds the chardev.
@@ -100,13 +103,13 @@ class Qemu:
         self.monitor.execute("device_del", {"id": port})
 
 
-def port_device(port: str) -> dict[str, str]:
+def port_device(port: str, controller: str = CONTROLLER) -> dict[str, str]:
     """The device of a port of PORTS, as -device and device_add take it."""
     number = list(PORTS).index(port) + 1
     return {
         "driver": "virtserialport",
         "id": port,
-        "bus": "ports.0",
+        "bus": f"{controller}.0",
         "nr": str(number),
         "chardev": port,
         "name": PORTS[port],
@@ -165,7 +168,7 @@ def _options(folder: Path, image: Image, disk: Path) -> Sequence[str]:
         *("-qmp", f"unix:{folder / 'monitor'},server=on,wait=off"),
         *("-serial", f"file:{folder / 'console'}"),
         *(word for line in SERIAL_LINES for word in _serial_line(folder, line)),
-        *("-device", "virtio-serial-pci,id=ports"),
+        *("-device", f"virtio-serial-pci,id={CONTROLLER}"),
         *(word for port in PORTS for word in _port(folder, port)),
     ]
 

@@ -9,7 +9,7 @@ from tests.support.wire_host import WireHost
 from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 AGENT = "guestmux-system-agent.service"
 

@@ -14,7 +14,7 @@ from tests.guest.system import POLL_SECONDS
 from tests.support.wire_host import WireHost
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 HOSTS = 100
 

@@ -8,7 +8,7 @@ from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 from tests.vm.test_hosts import fill
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 SECONDS = 8
 

@@ -13,7 +13,7 @@ from tests.vm.emulated import EVENTD
 from tests.vm.image import PACKAGES_FOLDER, SETUP, VM
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 MAX_EXPOSURE = 1.0
 """Of 10: what is promised of `systemd-analyze security`."""

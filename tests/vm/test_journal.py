@@ -15,7 +15,8 @@ from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine, booted_machine
 from tests.vm.newer_kernel import NoNewerKernel, with_newer_kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+# Three boots at most, with the one before the test.
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
 MEMBERS = dict(zip(("SessionNew", "SessionRemoved"), LOGINS, strict=True))
 

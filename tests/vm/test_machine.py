@@ -11,7 +11,7 @@ from tests.support.wire_host import WireHost
 from tests.vm.emulated import WAIT_SECONDS
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 STREAM_SECONDS = 200
 

@@ -11,7 +11,7 @@ from tests.guest.logins import Login, TerminalLogin
 from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 
 def wait_event(stream: EventStream, name: str, **data: object) -> Event:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.wire_host import WireHost
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 SOME_TIME = 1_900_000_000
 """Seconds since 1970: in 2030, where no guest is by itself."""

@@ -7,7 +7,7 @@ from guestmux.event import Disconnected, Reconnected
 from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 
 def test_killed_and_started_again_under_a_connected_host(machine: Machine, guest: blocking.Guest) -> None:
@@ -56,6 +56,24 @@ def test_a_port_that_appears_starts_eventd(machine: Machine) -> None:
         machine.qemu.plug("qmp")
         host.greeted()
     machine.wait_for("eventd", machine.eventd_runs)
+
+
+def test_a_port_whose_device_number_systemd_did_not_know_as_eventd_started(machine: Machine) -> None:
+    """Each controller has a number of its own, and the first one none before its driver is loaded."""
+    pid = machine.eventd_pid()
+    monitor = machine.qemu.monitor
+    machine.qemu.unplug("qmp")
+    monitor.execute("device_add", {"driver": "virtio-serial-pci", "id": "late"})
+    machine.qemu.plug("qmp", "late")
+    with machine.host("qmp") as host:
+        host.greeted()
+    monitor.forget_events()
+    monitor.execute("device_del", {"id": "late"})
+    monitor.event("DEVICE_DELETED", device="late")
+    machine.qemu.plug("qmp")
+    with machine.host("qmp") as host:
+        host.greeted()
+    assert machine.eventd_pid() == pid
 
 
 KERNEL_LOG = "guestmux-kernel-log.socket"

@@ -8,7 +8,7 @@ import pytest
 from tests.vm.emulated import EVENTD
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 STOCK = "qemu-guest-agent.service"
 

@@ -10,7 +10,7 @@ from guestmux import GuestmuxError, blocking
 from guestmux_protocol.errors import RemoteError
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 BYTES = 8 << 20
 
