@@ -6,6 +6,7 @@ import pytest
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.desktop_agent import desktop_agent, put_into
 from tests.support.x_server import XServer
+from tests.support.x_windows import Windows
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +82,19 @@ async def test_titles_are_told_where_they_may_be(
         x.run("xterm", "-T", "plan.txt")
         assert (await agent.until_told("APP_STARTED"))["title"] == "plan.txt"
         assert (await agent.apps())[XTERM]["title"] == "plan.txt"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_titles_of_programs_that_know_no_unicode(
+    x: XServer, system_bus: PrivateBus, session_bus: PrivateBus, encoding: str
+) -> None:
+    windows = await Windows.on(x)
+    await windows.make(b"old\0Old\0", WM_NAME="größer".encode(encoding))
+    async with desktop_agent(system_bus, session_bus, titles=True) as agent:
+        await agent.watched()
+        await windows.list()
+        assert (await agent.until_told("APP_STARTED", app_id="Old"))["title"] == "größer"
+    windows.close()
 
 
 async def test_an_agent_that_is_started_again_goes_on(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import getincrementaldecoder
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 
 from guestmux_session.desktop import x11_wire as x11
@@ -15,6 +17,7 @@ from guestmux_session.desktop.errors import RequestRefused
 from guestmux_session.desktop.texts import one_line
 from guestmux_session.desktop.x11_clients import X11Clients, pid_of
 from guestmux_session.desktop.x11_connection import X11Connection
+from guestmux_session.desktop.x11_selection_wire import STRING
 from guestmux_session.pulse import Pulse
 
 BATCH = 64
@@ -87,7 +90,7 @@ class X11Apps:
             except RequestRefused:
                 return ""
             if found.value:
-                return one_line(found.value.decode(errors="replace"), MAX_TITLE)
+                return one_line(_text(found), MAX_TITLE)
         return ""
 
     async def focus(self, window: Hashable) -> None:
@@ -175,4 +178,12 @@ class X11Apps:
 
 
 def _text(found: x11.Property) -> str:
-    return found.value.decode(errors="replace") if found.format == 8 else ""
+    """Of type STRING it is ISO 8859-1 (ICCCM § 2.7.1), but for the programs that put UTF-8 there."""
+    if found.format != 8:
+        return ""
+    if found.type == STRING:
+        with suppress(UnicodeDecodeError):
+            # The last letter may have been cut.
+            return getincrementaldecoder("utf-8")().decode(found.value, final=not found.left)
+        return found.value.decode("latin-1")
+    return found.value.decode(errors="replace")
