@@ -146,12 +146,10 @@ def _validate_object(kind: Object, value: Any, name: str) -> None:
             validate(member.type, value[member.name], prefix + member.name)
         elif member.required:
             raise InvalidParameter(f"Parameter '{prefix}{member.name}' is missing")
-    if kind.open or found == len(value):
-        return
-    known = {member.name for member in kind.members}
-    for stranger in value:
-        if stranger not in known:
-            raise InvalidParameter(f"Parameter '{prefix}{stranger[:MAX_SHOWN]}' is unexpected")
+    if not kind.open and found < len(value):
+        known = {member.name for member in kind.members}
+        stranger = next(stranger for stranger in value if stranger not in known)
+        raise InvalidParameter(f"Parameter '{prefix}{stranger[:MAX_SHOWN]}' is unexpected")
 
 
 def _validate_enumeration(kind: Enumeration, value: Any, name: str) -> None:
