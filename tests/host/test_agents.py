@@ -232,6 +232,8 @@ async def test_logs(standin: StandInGuest) -> None:
 async def test_remove(standin: StandInGuest) -> None:
     standin.commands["agent-remove"] = lambda _arguments: {"version": "1.0"}
     assert (await cli(standin, "remove", NAME, "--system"))[:2] == (exits.OK, f"{NAME} 1.0 was removed\n")
+    _, out, _ = await cli(standin, "remove", NAME, "--system", "--json")
+    assert json.loads(out) == {"version": "1.0"}
 
 
 @streams

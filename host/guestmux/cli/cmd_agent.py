@@ -99,8 +99,8 @@ def sign(directory: str, key: str) -> None:
 def push(directory: str, **options: Any) -> None:
     """Install the agent in DIRECTORY, or upgrade to it, and wait until it is registered.
 
-    One that does not register in its time is removed again, or the version before it put back; the error has the end of
-    its log.
+    One that does not register in its time is removed again, or the version before it put back; the error says which,
+    and has the end of its log.
     """
     _push(directory, upgrade=False, **options)
 
@@ -254,15 +254,24 @@ def logs(
 )
 @_name
 @_whose
+@as_json
 @connecting
 def remove(
-    name: str, session: str | None, system: bool, wait_agent: float | None, timeout: float | None
+    name: str,
+    session: str | None,
+    system: bool,
+    as_json: bool,
+    wait_agent: float | None,
+    timeout: float | None,
 ) -> None:
     """Stop a pushed agent, and remove it."""
     whose = _chosen(session, system)
 
     async def work(guest: Guest) -> None:
         removed = await guest.remove_agent(name, session=whose, wait=wait_agent, timeout=timeout)
-        say(clean(f"{name} {removed.version} was removed"))
+        if as_json:
+            say_json(removed)
+        else:
+            say(clean(f"{name} {removed.version} was removed"))
 
     talk(work)
