@@ -3,6 +3,11 @@
 import anyio
 import pytest
 
+from guestmux_session.desktop.app_sources import AppSources
+from guestmux_session.desktop.apps_systemd import SystemdApps
+from guestmux_session.desktop.desktop_entries import DesktopEntries
+from guestmux_session.desktop.displays import Displays
+from guestmux_session.desktop.user_manager import UserManager
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.desktop_agent import desktop_agent, put_into
 from tests.support.sway import Sway
@@ -79,3 +84,17 @@ async def test_a_compositor_that_crashes_and_comes_back(
         await anyio.to_thread.run_sync(wayland.restart)
         wayland.run("foot", "--app-id", "again")
         await agent.until_told("APP_STARTED", app_id="again")
+
+
+async def test_a_compositor_that_has_just_come_is_not_missed(wayland: Sway) -> None:
+    async def environment() -> dict[str, str]:
+        return wayland.environment
+
+    async def session_type() -> str:
+        return "wayland"
+
+    manager, entries = UserManager(), DesktopEntries()
+    sources = AppSources(Displays(environment, session_type), manager, entries)
+    # Chosen while there was none.
+    with anyio.fail_after(20):
+        await sources.until_another(SystemdApps(manager, entries, {}))

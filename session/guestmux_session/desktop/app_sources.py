@@ -67,7 +67,7 @@ class AppSources:
         manager to an X server.
         """
         kind = (await self._displays.find()).kind
-        if source.has_windows or kind == "wayland":
+        if source.has_windows or (kind == "wayland" and not await self._tells_windows()):
             await anyio.sleep_forever()
         if kind == "x11":
             # Where that is lost, what there is has to be found out anew as well.
@@ -78,6 +78,14 @@ class AppSources:
         waits = Backoff(FIRST_LOOK)
         while (await self._displays.find()).kind == "none":  # noqa: ASYNC110 - nothing tells of it
             await anyio.sleep(waits.next())
+
+    async def _tells_windows(self) -> bool:
+        """Whether the compositor does, or may: it cannot be asked now."""
+        try:
+            async with self._displays.wayland() as wayland:
+                return any(kind.offered(wayland) for kind in (WlrApps, ExtApps))
+        except DisplayError:
+            return True
 
     @asynccontextmanager
     async def _on_wayland(self, desktop: Desktop) -> AsyncIterator[AppSource]:
