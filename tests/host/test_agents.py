@@ -245,7 +245,7 @@ async def test_completion(standin: StandInGuest) -> None:
     assert standin.requests["agent-list"][0].arguments["session"] == "user:alice"
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 @pytest.mark.skipif(os.geteuid() != 0, reason="the system agent needs root")
 async def test_a_policy_of_eventds(tmp_path: Path, directory: Path) -> None:
     config = tmp_path / "eventd.toml"
