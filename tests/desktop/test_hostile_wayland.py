@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from guestmux_protocol.clipboard_commands import MAX_FORMATS
-from guestmux_session.desktop import clipboard_source
+from guestmux_session.desktop import clipboard_source, wayland_connection
 from guestmux_session.desktop.fd_pipes import PipeWriter
 from guestmux_transport.errors import CallError
 from tests.support.dbus_daemon import PrivateBus
@@ -54,7 +54,11 @@ async def test_texts_of_any_length_and_of_no_encoding(agent: DesktopAgent, windo
     assert 0 < len(told["title"]) <= 1024
 
 
-async def test_a_flood_of_titles(agent: DesktopAgent, windows: Windows, wayland: Sway) -> None:
+async def test_a_flood_of_titles(
+    agent: DesktopAgent, windows: Windows, wayland: Sway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # sway draws each of the titles before it answers anybody.
+    monkeypatch.setattr(wayland_connection, "CONNECT_TIMEOUT", 40.0)
     wayland.run("foot")
     await agent.until_told("APP_STARTED", app_id="foot")
     hostile = windows.open(b"hostile")
