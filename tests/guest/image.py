@@ -29,7 +29,26 @@ PACKAGES = (
     "util-linux",
 )
 
-UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+DESKTOPS = (
+    "foot",
+    "libglib2.0-bin",  # starts applications
+    "openbox",
+    "sway",
+    "swayidle",
+    "swaylock",
+    "wl-clipboard",
+    "xclip",
+    "xss-lock",
+    "xterm",
+    "xvfb",
+)
+"""A desktop of either kind, which needs no screen; a session has one when it is started there."""
+
+UNWANTED = (
+    *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"),
+    # What draws in three dimensions, and PostScript: a screen that is not there has no use for it.
+    *("/usr/lib/*/libLLVM*", "/usr/lib/*/dri/*", "/usr/share/poppler/*", "/usr/share/ghostscript/*"),
+)
 
 USERS = {"alice": 1000, "bob": 1001, "carol": 1002}
 """Who can log in, by uid. `carol` is by custom the one who never does."""
@@ -64,7 +83,7 @@ class Recipe:
     hooks: tuple[str, ...] = ()
 
 
-CONTAINER = Recipe("guest", PACKAGES)
+CONTAINER = Recipe("guest", (*PACKAGES, *DESKTOPS))
 
 SKIPPED_APT_OPTIONS = re.compile(r"Acquire::(cdrom|IndexTargets|Languages|Changelogs)\b")
 

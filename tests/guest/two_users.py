@@ -85,6 +85,6 @@ class TwoUsers:
         return base64.b64decode(ended["out-data"]).decode().splitlines()
 
     def clipboard_refusal(self, login: Login) -> str:
-        """What a host hears that asks what is in a clipboard."""
+        """Why a host may not hear what is in a clipboard; empty where it may."""
         answer = self.host.ask("session-clipboard-list", session=f"user:{login.user}")
-        return str(answer["error"]["desc"])
+        return str(answer["error"]["desc"]) if "error" in answer else ""
