@@ -28,6 +28,9 @@ MAX_CALM = 10.0
 MAX_DEAD = 1.0
 MAX_STOPPED = 1.0
 
+Act = tuple[str, Callable[[], Awaitable[None]]]
+"""Whom it befalls, and what does it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -89,18 +92,31 @@ class Monkey:
         return sum(deed.what.startswith(what) for deed in self.diary)
 
     async def run(self, seconds: float) -> None:
-        """Do it for this long, and mend everything."""
+        """Do it for this long, each kind of kill once in any case, and mend everything."""
         end = time.monotonic() + seconds
+        kills = self._kills()
         async with anyio.create_task_group() as tasks:
-            while time.monotonic() < end:
-                name, deed = self._choose()
+            while kills or time.monotonic() < end:
+                name, deed = kills.pop() if kills else self._choose()
                 tasks.start_soon(self._alone, name, deed)
                 await anyio.sleep(self._random.random() * MAX_PAUSE)
                 if self._random.random() > HURRY:
                     with anyio.move_on_after(MAX_CALM):
                         await self.calm()
 
-    def _choose(self) -> tuple[str, Callable[[], Awaitable[None]]]:
+    def _kills(self) -> list[Act]:
+        """One of each kind with -9, so that a short round has them all."""
+        victims, random = self.victims, self._random
+        children = [victims.eventd, random.choice(victims.agents), *victims.hosts]
+        kills: list[Act] = [
+            (child.name, partial(self._kill, child, signal.SIGKILL, random.random() * MAX_DEAD))
+            for child in children
+        ]
+        kills.append(("bus", partial(self._kill_bus, random.random() * MAX_DEAD)))
+        random.shuffle(kills)
+        return kills
+
+    def _choose(self) -> Act:
         random, victims = self._random, self.victims
         agent, host = random.choice(victims.agents), random.choice(victims.hosts)
         dead, stopped = random.random() * MAX_DEAD, random.random() * MAX_STOPPED
