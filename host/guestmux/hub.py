@@ -64,9 +64,13 @@ class EventHub:
         return min(settled, default=self._latest)
 
     def add(self, stream: EventStream) -> StreamGroup:
-        """Place a stream that is to begin; gives where."""
+        """Place a stream that is to begin; gives where.
+
+        One that goes on from somewhere gets nothing that the unnamed subscription has under way since before: it would
+        take that for what comes next, and what comes again from behind its position for repetitions.
+        """
         group = self.shared
-        if not stream.selection.is_plain or (stream.is_to_continue and group.streams):
+        if not stream.selection.is_plain or (stream.is_to_continue and (group.streams or group.present)):
             group = self._new_group()
         group.add(stream)
         return group

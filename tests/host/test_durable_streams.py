@@ -98,7 +98,7 @@ async def test_a_gap_is_an_item(guest: guestmux.Guest, standin: StandInGuest, pa
         assert names(await take(stream, 1)) == ["Gap"]
     assert kept(path) == ("epoch-1", 0), "who was not done with it is told again"
     async with guest.events(durable=path) as stream:
-        standin.lose(1, 7, "slow-reader")
+        standin.lose(1, 7, "slow-reader", subscription=max(standin.subscriptions))
         await take(stream, 1)
         await stream.commit()
     assert kept(path) == ("epoch-1", 7)

@@ -265,6 +265,8 @@ class Consumer:
             self.lost |= {seen for seen in guest.emitted if item.first <= seen[1] <= item.last}
             if item.reason in BREAKS:
                 self.last = item.last
+                # What follows it may have been told before, of the same runs as well.
+                self.here = {seen for seen in self.here if seen[1] <= item.last}
                 if guest.overtaken:
                     # Asked anew before it came to this, the guest tells it again, and all that follows.
                     self.here.clear()
@@ -317,6 +319,22 @@ class Scenario:
         del self.consumers[2:]
         for consumer in self.consumers:
             consumer.live_again()
+            self.hub.add(consumer.stream)
+        self.run_loop()
+        self.subscribe()
+
+    def begin_again(self, number: int) -> None:
+        """Both, while the connection stays up: some of what is under way comes to nobody, the rest to them."""
+        for consumer in self.consumers:
+            consumer.live_again()
+        del self.consumers[2:]
+        self.run_loop()
+        for wire in self.guest.wires.values():
+            for _ in range(min(number, len(wire.events))):
+                wire.events.popleft()
+        for name in self.hub.take_deserted():
+            self.guest.wires.pop(name, None)
+        for consumer in self.consumers:
             self.hub.add(consumer.stream)
         self.run_loop()
         self.subscribe()
@@ -476,6 +494,7 @@ USUAL = ("emit", "emit", "emit", "send", "send", "take", "take", "settle")
 RARE = (
     "kill",
     "lose_connection",
+    "begin_again",
     "join",
     "renew",
     "restart",
@@ -506,6 +525,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(USUAL + RARE), st.integers(0, 5)), ma
         ("kill", 0),
     ]
 )
+@example(steps=[("emit", 0), ("settle", 0), ("emit", 0), ("emit", 0), ("begin_again", 1), ("settle", 0)])
 @example(steps=[("save", 0), ("emit", 0), ("settle", 0), ("set_back_live", 0), ("emit", 0), ("settle", 0)])
 def test_nothing_is_lost_in_silence(overtaken: bool, steps: list[tuple[str, int]]) -> None:
     play(steps, overtaken=overtaken)
