@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -284,6 +286,16 @@ async def test_wait(cli: Cli, standin: StandInGuest) -> None:
     status, _, err = await cli("wait", "session", "c9", "--timeout", "0.01")
     assert status == exits.TIMEOUT
     assert "did not come" in err
+
+
+async def test_wait_for_the_guest_itself(cli: Cli, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(f"{tmp_path}/port")
+        nobody.listen()
+        options = ["-c", f"unix:{tmp_path}/port", "--connect-timeout", "0.01"]
+        status, _, err = await cli("wait", "agent", "c2", "--timeout", "0.25", *options)
+        assert status == exits.GUESTMUX_FAILED
+        assert "within 0.25 s" in err
 
 
 async def test_schema(cli: Cli) -> None:

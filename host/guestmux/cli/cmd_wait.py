@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
+
 import click
 
 from guestmux.cli.options import SECONDS, as_json, connecting, in_session, talk
@@ -10,7 +13,10 @@ from guestmux.cli.usage import examples
 from guestmux.guest import Guest
 
 patience = click.option(
-    "--timeout", type=SECONDS, metavar="SECONDS", help="Give up after this time, with exit status 124."
+    "--timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    help="Give up after this time, with exit status 124. The guest itself may come within it.",
 )
 
 
@@ -30,14 +36,14 @@ def wait() -> None:
 def session(session: str, timeout: float | None, as_json: bool) -> None:
     """Wait until SESSION is there (an id, 'active' or user:NAME), and print its id."""
 
-    async def work(guest: Guest) -> None:
-        found = await guest.wait_session(session, timeout=timeout)
+    async def find(guest: Guest, seconds: float | None) -> None:
+        found = await guest.wait_session(session, timeout=seconds)
         if as_json:
             say_json(found)
         else:
             say(clean(found.session))
 
-    talk(work, reconnect=True)
+    _within(timeout, find)
 
 
 @wait.command(epilog=examples("guestmux wait agent user:alice --timeout 60"))
@@ -49,11 +55,20 @@ def session(session: str, timeout: float | None, as_json: bool) -> None:
 def agent(session: str, name: str | None, timeout: float | None, as_json: bool) -> None:
     """Wait until an agent is registered in SESSION, and print its name."""
 
-    async def work(guest: Guest) -> None:
-        found = await guest.wait_agent(session, name, timeout=timeout)
+    async def find(guest: Guest, seconds: float | None) -> None:
+        found = await guest.wait_agent(session, name, timeout=seconds)
         if as_json:
             say_json(found)
         else:
             say(clean(found.name))
 
-    talk(work, reconnect=True)
+    _within(timeout, find)
+
+
+def _within(timeout: float | None, find: Callable[[Guest, float | None], Awaitable[None]]) -> None:
+    began = time.monotonic()
+
+    async def work(guest: Guest) -> None:
+        await find(guest, None if timeout is None else max(timeout - (time.monotonic() - began), 0))
+
+    talk(work, reconnect=True, patience=timeout or 0)

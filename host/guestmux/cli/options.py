@@ -43,15 +43,21 @@ class Target:
     mux: bool = True
 
 
-def talk(work: Work, *, reconnect: bool = False) -> None:
-    """Connect to the guest that the options name, do the work, and exit with the status that it gives."""
+def talk(work: Work, *, reconnect: bool = False, patience: float = 0) -> None:
+    """Connect to the guest that the options name, do the work, and exit with the status that it gives.
+
+    Args:
+        work: what to do.
+        reconnect: whether the connection is made anew when it ends.
+        patience: seconds in which the guest itself may come, where that is more than the options allow.
+    """
     target = click.get_current_context().ensure_object(Target)
     ended_by: list[signal.Signals] = []
 
     async def session() -> int | None:
         _end_by_signals(ended_by)
         async with connect(
-            target.address, timeout=target.timeout, reconnect=reconnect, mux=target.mux
+            target.address, timeout=max(target.timeout, patience), reconnect=reconnect, mux=target.mux
         ) as guest:
             return await work(guest)
 
