@@ -87,17 +87,21 @@ async def _measure(
 ) -> dict[str, Sample]:
     windows = await Windows.on(server)
     await _open(windows, 2)
-    if [agent.apps() for agent in agents] != [2, 2]:
-        raise RuntimeError("an agent does not see the applications")
     agents[0].subscribe()
-    samples = await _sampled(windows, pids, scale, agents[0])
+    samples = await _sampled(windows, pids, scale, agents)
     windows.close()
     return samples
 
 
-async def _sampled(windows: Windows, pids: Pids, scale: float, listening: Watched) -> dict[str, Sample]:
+async def _sampled(
+    windows: Windows, pids: Pids, scale: float, agents: tuple[Watched, Watched]
+) -> dict[str, Sample]:
+    listening = agents[0]
     listening.told()
     rest = await _used(pids, partial(anyio.sleep, REST_SECONDS * scale))
+    # Not before: an agent looks once more at a call's deadline, long after its answer.
+    if [agent.apps() for agent in agents] != [2, 2]:
+        raise RuntimeError("an agent does not see the applications")
     focus = await _used(pids, partial(_change_focus, windows, FOCUS_SECONDS * scale))
     listening.told()
     before = {name: resident_mib(pid) for name, pid in pids.items()}

@@ -21,8 +21,9 @@ COUNTS = (1, 10, 100)
 FULL_BYTES = 256 << 20
 """Of one direction in a round, by all streams together: a third of a second or so."""
 
-LEAST_BYTES = 8 << 20
-"""Of one stream in a full round, so that what is measured is not their opening, a millisecond each."""
+LEAST_BYTES = 32 << 20
+"""Of one stream in a full round, so that what is measured is not their opening: a millisecond each, of some three
+seconds for a hundred."""
 
 ONE = "1 stream"
 RELAY, SOCAT = "two hops, Python", "two hops, socat"

@@ -12,8 +12,8 @@ from typing import Final
 
 from guestmux_protocol.mux import Multiplexer
 
-POOL_BYTES: Final = 32 << 20
-"""What all streams of a host may have beyond LEAST, in each direction: some thirty whole windows. With less than what
+POOL_BYTES: Final = 64 << 20
+"""What all streams of a host may have beyond LEAST, in each direction: sixty-four whole windows. With less than what
 a host's and an agent's own budget lets them ask for, every frame of a hundred streams would take a CREDIT."""
 
 LEAST: Final = 64 * 1024
