@@ -118,7 +118,15 @@ class EventFeed:
             self._closed(subscription)
 
     def acknowledge(self, seq: int, name: str | None = None) -> None:
-        """The host is done with everything up to an event, in one subscription or in all."""
+        """The host is done with everything up to an event, in one subscription or in all.
+
+        Raises:
+            CommandFailure: the host has no subscription of that name; it would wait for events without end.
+        """
+        if name is not None and name not in self._subscriptions:
+            raise CommandFailure(
+                f"there is no subscription '{name}'" if name else "there is no unnamed subscription"
+            )
         for subscription in self._subscriptions.values():
             if name is None or name == subscription.terms.name:
                 subscription.acknowledge(seq)

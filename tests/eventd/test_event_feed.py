@@ -141,6 +141,16 @@ async def test_an_acknowledgement_is_of_one_or_of_all(guest: Guest) -> None:
     assert guest.host.has(2)
 
 
+@pytest.mark.parametrize(("name", "told"), [("B", "no subscription 'B'"), ("", "no unnamed subscription")])
+async def test_an_acknowledgement_of_what_there_is_not(guest: Guest, name: str, told: str) -> None:
+    guest.subscribe(LOGIN, name="b", window=1)
+    await guest.fill(LOGIN)
+    await sent(guest.host)
+    with pytest.raises(CommandFailure, match=told):
+        guest.host.acknowledge(1, name)
+    assert not guest.host.has(1)
+
+
 async def test_nobody_waits_behind_one_that_has_much(guest: Guest) -> None:
     for name in "ab":
         guest.subscribe(FOCUSED, name=name)
