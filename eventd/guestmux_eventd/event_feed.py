@@ -123,13 +123,9 @@ class EventFeed:
         Raises:
             CommandFailure: the host has no subscription of that name; it would wait for events without end.
         """
-        if name is not None and name not in self._subscriptions:
-            raise CommandFailure(
-                f"there is no subscription '{name}'" if name else "there is no unnamed subscription"
-            )
-        for subscription in self._subscriptions.values():
-            if name is None or name == subscription.terms.name:
-                subscription.acknowledge(seq)
+        chosen = self._subscriptions.values() if name is None else (self._named(name),)
+        for subscription in chosen:
+            subscription.acknowledge(seq)
         self.wake()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
@@ -173,6 +169,13 @@ class EventFeed:
         while not (events := self.take()) and (subscription := self._behind()):
             await subscription.fetch()
         return events
+
+    def _named(self, name: str) -> Subscription:
+        if subscription := self._subscriptions.get(name):
+            return subscription
+        raise CommandFailure(
+            f"there is no subscription '{name}'" if name else "there is no unnamed subscription"
+        )
 
     def _behind(self) -> Subscription | None:
         """One that has to read from the disk, if that can be read."""
