@@ -91,7 +91,7 @@ def _commands(stage: Stage) -> list[tuple[str, str]]:
     return [
         (f"export {ADDRESS_VARIABLE}={shlex.quote(stage.address)}", "which guest; or -c with each command"),
         (f"{program} sessions", "who is logged in"),
-        (f"{program} events", "everything as it happens"),
+        (f"{program} events", "everything as it happens, until ^C; a port takes one program at a time"),
         (f"{program} lock user:{first}", "lock a screen"),
         (f"{program} notify -s user:{second} --action ok=Fine --wait Hello", "wait for a click"),
         (f"{program} call session-get-info --session user:{second}", "any command, in any session"),
